@@ -1,0 +1,44 @@
+import type { ChildProcess } from "node:child_process";
+import { subscribe } from "node:diagnostics_channel";
+import type { Native } from "./native.ts";
+
+/**
+ * As PID 1 (or subreaper) we inherit every orphan of the container, and Node waits only for its own children: each
+ * orphan would stay a zombie (libuv issue 4179). `waitpid(-1)` is no way out: it steals the exit codes of Node's own
+ * children. So: look who is dead without taking it (waitid with WNOWAIT), and take it only if it is not Node's.
+ *
+ * Race safety: spawn is synchronous in JavaScript, so no sweep can fall between a fork and its registration. When the
+ * first dead child is Node's, stop: libuv takes it in its own pass and its "exit" event sweeps again.
+ */
+export function installReaper(native: Native): () => void {
+  const own = new Set<ChildProcess>();
+  const sweep = (): void => {
+    for (;;) {
+      const pid = native.peekDeadChild();
+      if (pid <= 0) return;
+      for (const child of own) if (child.pid === pid) return;
+      native.reap(pid);
+    }
+  };
+  const onSpawn = (message: unknown): void => {
+    // The pid is not known yet at this moment: keep the object and read it later.
+    const child = (message as { process: ChildProcess }).process;
+    own.add(child);
+    child.once("exit", () => {
+      own.delete(child);
+      sweep();
+    });
+    child.once("error", () => {
+      if (child.pid === undefined) own.delete(child);
+    });
+  };
+  subscribe("child_process", onSpawn);
+  process.on("SIGCHLD", sweep);
+  // A signal that came while the event loop was blocked is not lost; this is for what nobody thought of.
+  const backstop = setInterval(sweep, 10_000);
+  backstop.unref();
+  return () => {
+    process.off("SIGCHLD", sweep);
+    clearInterval(backstop);
+  };
+}

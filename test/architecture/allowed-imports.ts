@@ -1,0 +1,90 @@
+/**
+ * Which folder of src/ may import which (itself always). Changing this table is a deliberate commit that says why.
+ * A value "folder/file" allows one file only.
+ */
+export const allowedImports: Readonly<Record<string, readonly string[]>> = {
+  foundation: [],
+  system: ["foundation"],
+  config: ["foundation"],
+  bootstrap: ["config", "foundation"],
+  process: ["config", "system", "foundation"],
+  protocol: ["foundation"],
+  identity: ["config", "protocol", "system", "foundation"],
+  sds: ["config", "identity", "protocol", "system", "foundation"],
+  xds: ["config", "identity", "protocol", "system", "foundation"],
+  dns: ["config", "system", "foundation"],
+  metrics: ["config", "system", "foundation"],
+  status: ["config", "metrics", "system", "foundation", "process/envoy-snapshot"],
+  capture: ["config", "system", "foundation"],
+  inject: ["config", "foundation"],
+  "control-plane": ["protocol", "system", "foundation"],
+  agent: [
+    "config",
+    "bootstrap",
+    "process",
+    "protocol",
+    "identity",
+    "sds",
+    "xds",
+    "dns",
+    "metrics",
+    "status",
+    "system",
+    "foundation",
+  ],
+  cli: [
+    "config",
+    "bootstrap",
+    "process",
+    "protocol",
+    "identity",
+    "sds",
+    "xds",
+    "dns",
+    "metrics",
+    "status",
+    "capture",
+    "inject",
+    "control-plane",
+    "agent",
+    "system",
+    "foundation",
+  ],
+  "main.ts": ["cli", "system", "foundation"],
+};
+
+/** Single files that may import more than their folder. */
+export const exceptions: Readonly<Record<string, readonly string[]>> = {
+  "bootstrap/bootstrap-file.ts": ["system"],
+  "inject/webhook": ["system"],
+};
+
+/** node: modules that are allowed outside system/, by folder: no file, no socket, no program is opened through them. */
+export const nodeModules: Readonly<Record<string, readonly string[]>> = {
+  bootstrap: ["node:crypto"],
+  identity: ["node:crypto"],
+  capture: ["node:crypto"],
+  inject: ["node:crypto"],
+  "control-plane": ["node:crypto"],
+  status: ["node:http"],
+  metrics: ["node:http", "node:stream", "node:stream/promises", "node:zlib"],
+  xds: ["node:http2"],
+  config: ["node:path"],
+};
+
+/** Packages by folder ("*": everywhere). */
+export const packages: Readonly<Record<string, readonly string[]>> = {
+  foundation: ["pino"],
+  system: ["koffi", "tree-kill"],
+  config: ["yaml"],
+  bootstrap: ["json-e", "yaml"],
+  metrics: ["prom-client"],
+  inject: ["yaml"],
+  capture: [],
+  identity: ["@grpc/grpc-js"],
+  protocol: ["@grpc/grpc-js", "@grpc/proto-loader"],
+  sds: ["@grpc/grpc-js"],
+  xds: ["@grpc/grpc-js"],
+  "control-plane": ["@grpc/grpc-js", "yaml"],
+  cli: ["yaml"],
+};
