@@ -31,8 +31,6 @@ export interface RunningProgram {
 
 export interface ProgramHooks {
   readonly onExit: (exit: ExitReport) => void;
-  /** Each line of standard output and error; without it both are inherited. */
-  readonly onLine?: (line: string) => void;
 }
 
 export interface ProgramOptions {
@@ -59,7 +57,7 @@ export function startProgram(
   const [file, words] = wrapped ? ["setpriv", ["--pdeathsig", "KILL", "--", program, ...args]] : [program, [...args]];
   const child = spawn(file, words, {
     env: Object.fromEntries(options.environment),
-    stdio: hooks.onLine ? ["ignore", "pipe", "pipe"] : ["ignore", "inherit", "inherit"],
+    stdio: ["ignore", "inherit", "inherit"],
     detached: true,
     ...(options.directory === undefined ? {} : { cwd: options.directory }),
   });
@@ -71,7 +69,6 @@ export function startProgram(
     hooks.onExit(signal === null ? { how: "exited", code: code ?? 0 } : { how: "killed", signal });
   });
   child.on("error", () => undefined);
-  if (hooks.onLine) for (const stream of [child.stdout, child.stderr]) if (stream) readLines(stream, hooks.onLine);
   return {
     pid,
     signalGroup: (signal) => sendTo(child, -pid, signal),
@@ -96,27 +93,6 @@ function sendTo(child: ChildProcess, target: number, signal: NodeJS.Signals): "s
   } catch (error) {
     return errorCode(error) === "ESRCH" ? "gone" : "refused";
   }
-}
-
-/** Longest line that is passed on whole; what is longer comes in pieces, so that nobody can fill our memory. */
-const LONGEST_LINE = 64 * 1024;
-
-function readLines(stream: NodeJS.ReadableStream, onLine: (line: string) => void): void {
-  let kept = "";
-  stream.setEncoding("utf8");
-  stream.on("data", (text: string) => {
-    const lines = (kept + text).split("\n");
-    kept = lines.pop() ?? "";
-    for (const line of lines) onLine(line);
-    if (kept.length > LONGEST_LINE) {
-      onLine(kept);
-      kept = "";
-    }
-  });
-  stream.on("end", () => {
-    if (kept !== "") onLine(kept);
-  });
-  stream.on("error", () => undefined);
 }
 
 export interface Finished {

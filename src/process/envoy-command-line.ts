@@ -1,0 +1,54 @@
+import type { AgentConfig } from "../config/agent-config.ts";
+
+/**
+ * Envoy's own log in the shape of ours. %j is the message as a JSON string, %n the component
+ * (Envoy: --log-format, "application logs").
+ */
+const JSON_LOG = '{"level":"%l","time":"%Y-%m-%dT%T.%fZ","scope":"envoy %n","msg":"%j","caller":"%g:%#","thread":"%t"}';
+const TEXT_LOG = "%Y-%m-%dT%T.%fZ\t%l\tenvoy %n\t%v\tcaller=%g:%# thread=%t";
+
+export interface LaunchFiles {
+  readonly bootstrapPath: string;
+  /** YAML that Envoy merges over the bootstrap; undefined when there is none. */
+  readonly override: string | undefined;
+}
+
+/**
+ * Envoy's arguments for one epoch (features.md PROC-1). Envoy's parser wants `--flag value` in two words and refuses
+ * a flag given twice.
+ */
+export function envoyArguments(config: AgentConfig, files: LaunchFiles, _epoch: number): readonly string[] {
+  const { envoy, node, log } = config;
+  const given = new Set(envoy.extraArguments.filter((word) => word.startsWith("-")));
+  const flags: readonly (readonly [string, ...string[]])[] = [
+    ["-c", files.bootstrapPath],
+    ...(files.override === undefined ? [] : [["--config-yaml", files.override] as const]),
+    ["--drain-time-s", seconds(envoy.drainTime)],
+    ["--drain-strategy", "immediate"],
+    ["--local-address-ip-version", envoy.families === "v6" ? "v6" : "v4"],
+    ["--file-flush-interval-msec", String(Math.round(envoy.fileFlushInterval))],
+    ...(envoy.fileFlushMinSizeKb === undefined
+      ? []
+      : [["--file-flush-min-size-kb", String(envoy.fileFlushMinSizeKb)] as const]),
+    ["--disable-hot-restart"],
+    ["--allow-unknown-static-fields"],
+    ["-l", envoy.logLevel],
+    ...(envoy.componentLogLevel === undefined ? [] : [["--component-log-level", envoy.componentLogLevel] as const]),
+    ["--log-format", log.json ? JSON_LOG : TEXT_LOG],
+    ...(envoy.skipDeprecatedLogs ? [["--skip-deprecated-logs"] as const] : []),
+    ...(envoy.enableCoreDump ? [["--enable-core-dump"] as const] : []),
+    ...(envoy.concurrency === undefined ? [] : [["--concurrency", String(envoy.concurrency)] as const]),
+    ["--service-cluster", node.cluster],
+    ["--service-node", node.nodeId],
+  ];
+  return [...flags.filter(([name]) => !given.has(name)).flat(), ...envoy.extraArguments];
+}
+
+/** Envoy counts in whole seconds; a drain of 0 s would divide by zero in its gradual strategy. */
+const seconds = (duration: number): string => String(Math.max(1, Math.round(duration / 1_000)));
+
+/** The environment for Envoy and hooks: ours, without what the launcher set for our own memory alone. */
+export function environmentForEnvoy(env: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
+  const ours = new Set(["PILOTFISH_TUNING", ...(env.get("PILOTFISH_TUNING") ?? "").split(" ")]);
+  return new Map([...env].filter(([name]) => !ours.has(name)));
+}
