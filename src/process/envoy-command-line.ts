@@ -38,8 +38,10 @@ export function envoyArguments(config: AgentConfig, files: LaunchFiles, _epoch: 
     ...(envoy.skipDeprecatedLogs ? [["--skip-deprecated-logs"] as const] : []),
     ...(envoy.enableCoreDump ? [["--enable-core-dump"] as const] : []),
     ...(envoy.concurrency === undefined ? [] : [["--concurrency", String(envoy.concurrency)] as const]),
-    ["--service-cluster", node.cluster],
-    ["--service-node", node.nodeId],
+    // A template's bootstrap says who we are; a custom file may not.
+    ...(config.bootstrap.kind === "custom"
+      ? [["--service-cluster", node.cluster] as const, ["--service-node", node.nodeId] as const]
+      : []),
   ];
   return [...flags.filter(([name]) => !given.has(name)).flat(), ...envoy.extraArguments];
 }

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { describeError, errorCode } from "../foundation/errors.ts";
 import { executable } from "./files.ts";
+import { sendSignal } from "./process.ts";
 
 /** How a program ended: an exit code or a signal. */
 export type ExitReport =
@@ -25,6 +26,8 @@ export interface RunningProgram {
   readonly pid: number;
   /** To the whole process group, so that helpers of the program get it too. */
   signalGroup(signal: NodeJS.Signals): "sent" | "gone" | "refused";
+  /** Kills what is left of the group after the program itself has ended. */
+  endGroup(): void;
   /** To the program alone. */
   signal(signal: NodeJS.Signals): "sent" | "gone" | "refused";
 }
@@ -72,6 +75,10 @@ export function startProgram(
   return {
     pid,
     signalGroup: (signal) => sendTo(child, -pid, signal),
+    // The group's number cannot be given to anybody else while a member lives; without one there is nobody to hit.
+    endGroup: () => {
+      sendSignal(-pid, "SIGKILL");
+    },
     signal: (signal) => sendTo(child, pid, signal),
   };
 }

@@ -1,0 +1,68 @@
+import { describeError } from "../foundation/errors.ts";
+import { type HttpAnswer, type HttpTarget, httpRequest } from "../system/http-client.ts";
+import { type ConnectionCounts, countConnections, type ListenerRoles } from "./connection-counts.ts";
+
+/** Envoy's own word for its state, and the epoch that said it. */
+export interface ServerInfo {
+  /** PRE_INITIALIZING, INITIALIZING, LIVE, DRAINING. */
+  readonly state: string;
+  readonly epoch: number;
+  readonly version: string;
+  readonly concurrency: number | undefined;
+}
+
+/**
+ * Client of Envoy's admin (Envoy: operations/admin). Every call is a fresh connection: a pooled one is answered by a
+ * draining parent for its whole window. Never `/stats` where something else tells it (hot-restart.md 12).
+ */
+export class EnvoyAdmin {
+  readonly #to: HttpTarget;
+
+  constructor(to: HttpTarget) {
+    this.#to = to;
+  }
+
+  /** State and epoch. Rejects when the admin does not answer in time or answers nonsense. */
+  async serverInfo(timeout = 1_000): Promise<ServerInfo> {
+    const answer = await this.#ask("GET", "/server_info", timeout);
+    const info = JSON.parse(answer.body.toString("utf8")) as ServerInfoJson;
+    return {
+      state: String(info.state ?? "UNKNOWN"),
+      epoch: Number(info.command_line_options?.restart_epoch ?? 0),
+      version: String(info.version ?? ""),
+      concurrency: info.command_line_options?.concurrency,
+    };
+  }
+
+  /**
+   * POST /drain_listeners: graceful, so that new connections are taken until the drain time is over; only inbound ones
+   * for a sidecar, whose application still needs the way out.
+   */
+  async drainListeners(how: { readonly inboundOnly: boolean; readonly skipExit: boolean }, timeout = 2_000): Promise<void> {
+    const query = [how.inboundOnly ? "inboundonly" : "", "graceful", how.skipExit ? "skip_exit" : ""].filter((one) => one !== "");
+    await this.#ask("POST", `/drain_listeners?${query.join("&")}`, timeout);
+  }
+
+  /** Open connections and all so far, by the role of their listener. Reads /stats: only sampling and draining do. */
+  async connections(roles: ListenerRoles, timeout = 2_000): Promise<ConnectionCounts> {
+    const answer = await this.#ask("GET", "/stats?usedonly&filter=%5Elistener%5C..*downstream_cx_(active%7Ctotal)%24", timeout);
+    return countConnections(answer.body.toString("utf8"), roles);
+  }
+
+  async #ask(method: string, path: string, timeout: number): Promise<HttpAnswer> {
+    let answer: HttpAnswer;
+    try {
+      answer = await httpRequest({ to: this.#to, method, path, timeout, limit: 4 * 1024 * 1024 });
+    } catch (error) {
+      throw new Error(`Envoy's admin does not answer: ${describeError(error)}`, { cause: error });
+    }
+    if (answer.status !== 200) throw new Error(`Envoy's admin answered ${answer.status} to ${method} ${path.split("?")[0]}`);
+    return answer;
+  }
+}
+
+interface ServerInfoJson {
+  readonly state?: string;
+  readonly version?: string;
+  readonly command_line_options?: { readonly restart_epoch?: number; readonly concurrency?: number };
+}
