@@ -1,3 +1,5 @@
+import type { Problem } from "../foundation/errors.ts";
+
 /**
  * The one table shape from which parser, help, completion and docs/cli.md come. A command is data plus a loader, so
  * that `pilotfish wait` does not pay for the code of `pilotfish proxy`.
@@ -18,6 +20,10 @@ export interface Command {
   /** Exit codes beyond 0 and 64, for help and docs. */
   readonly exitCodes: readonly (readonly [code: number, meaning: string])[];
   readonly hidden?: boolean;
+  /** `own`: the command hears signals itself (a supervisor); everybody else gets their default action back. */
+  readonly signals?: "own";
+  /** The command reports `flags.problems` together with what it finds itself; otherwise they end the call before it. */
+  readonly ownProblems?: true;
   readonly load: () => Promise<{ readonly run: (call: Call) => Promise<number> }>;
 }
 
@@ -53,6 +59,8 @@ export interface ParsedFlags {
   readonly rest: readonly string[] | undefined;
   /** Unknown flags, as given. */
   readonly unknown: readonly string[];
+  /** Words that can't be used: a missing value, an unexpanded `$(NAME)`. Only for commands with `ownProblems`. */
+  readonly problems?: readonly Problem[];
 }
 
 /** One call of a command: everything from the outside that it may look at, as values. */
