@@ -38,14 +38,23 @@ export class EnvoyAdmin {
    * POST /drain_listeners: graceful, so that new connections are taken until the drain time is over; only inbound ones
    * for a sidecar, whose application still needs the way out.
    */
-  async drainListeners(how: { readonly inboundOnly: boolean; readonly skipExit: boolean }, timeout = 2_000): Promise<void> {
-    const query = [how.inboundOnly ? "inboundonly" : "", "graceful", how.skipExit ? "skip_exit" : ""].filter((one) => one !== "");
+  async drainListeners(
+    how: { readonly inboundOnly: boolean; readonly skipExit: boolean },
+    timeout = 2_000,
+  ): Promise<void> {
+    const query = [how.inboundOnly ? "inboundonly" : "", "graceful", how.skipExit ? "skip_exit" : ""].filter(
+      (one) => one !== "",
+    );
     await this.#ask("POST", `/drain_listeners?${query.join("&")}`, timeout);
   }
 
   /** Open connections and all so far, by the role of their listener. Reads /stats: only sampling and draining do. */
   async connections(roles: ListenerRoles, timeout = 2_000): Promise<ConnectionCounts> {
-    const answer = await this.#ask("GET", "/stats?usedonly&filter=%5Elistener%5C..*downstream_cx_(active%7Ctotal)%24", timeout);
+    const answer = await this.#ask(
+      "GET",
+      "/stats?usedonly&filter=%5Elistener%5C..*downstream_cx_(active%7Ctotal)%24",
+      timeout,
+    );
     return countConnections(answer.body.toString("utf8"), roles);
   }
 
@@ -56,7 +65,8 @@ export class EnvoyAdmin {
     } catch (error) {
       throw new Error(`Envoy's admin does not answer: ${describeError(error)}`, { cause: error });
     }
-    if (answer.status !== 200) throw new Error(`Envoy's admin answered ${answer.status} to ${method} ${path.split("?")[0]}`);
+    if (answer.status !== 200)
+      throw new Error(`Envoy's admin answered ${answer.status} to ${method} ${path.split("?")[0]}`);
     return answer;
   }
 }

@@ -15,7 +15,7 @@ import {
   type Outcome,
   step,
 } from "./lifecycle.ts";
-import { calledLately, type CallHistory, noCalls, noteTotal, SAMPLE_EVERY } from "./recent-calls.ts";
+import { type CallHistory, calledLately, noCalls, noteTotal, SAMPLE_EVERY } from "./recent-calls.ts";
 import { snapshotOf } from "./snapshot-of.ts";
 
 /** The one thing of the outside that starts Envoy; the agent gives it. Throws when Envoy cannot be started. */
@@ -113,7 +113,9 @@ export class EnvoySupervisor {
       case "signal":
         return this.#signal(effect.epoch, effect.signal);
       case "arm":
-        return this.#arm(effect.timer, effect.after, () => this.post({ on: "timer", epoch: effect.epoch, timer: effect.timer }));
+        return this.#arm(effect.timer, effect.after, () =>
+          this.post({ on: "timer", epoch: effect.epoch, timer: effect.timer }),
+        );
       case "tell":
         return this.#deps.log[effect.level](effect.text, effect.facts);
       case "finish":

@@ -4,10 +4,7 @@
  */
 
 /** Where the counter stands, as seen from inside a container. v2 first (kernel: Admin Guide, cgroup-v2, memory.events). */
-export const memoryEventFiles = [
-  "/sys/fs/cgroup/memory.events",
-  "/sys/fs/cgroup/memory/memory.oom_control",
-] as const;
+export const memoryEventFiles = ["/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"] as const;
 
 /**
  * `oom_kill N` of memory.events (v2) or memory.oom_control (v1, since Linux 4.13); undefined when the text has none.

@@ -14,9 +14,24 @@ interface Facts {
 
 /** Folds the machine's states into what others may see. Pure. */
 export function snapshotOf(state: LifecycleState | undefined, facts: Facts): EnvoySnapshot {
-  if (state === undefined) return { state: "starting", epoch: 0, pid: undefined, since: facts.since, reason: "not started yet", processes: [] };
+  if (state === undefined)
+    return {
+      state: "starting",
+      epoch: 0,
+      pid: undefined,
+      since: facts.since,
+      reason: "not started yet",
+      processes: [],
+    };
   if (state.is === "gone") {
-    return { state: "stopped", epoch: -1, pid: undefined, since: facts.since, reason: "Envoy has ended", processes: [] };
+    return {
+      state: "stopped",
+      epoch: -1,
+      pid: undefined,
+      since: facts.since,
+      reason: "Envoy has ended",
+      processes: [],
+    };
   }
   const { current } = state;
   return {
@@ -57,7 +72,8 @@ const waitingFor: Readonly<Record<string, string>> = {
 };
 
 function startingReason(facts: Facts): string {
-  if (facts.silence !== undefined && facts.info === undefined) return "Envoy is starting: its admin does not answer yet";
+  if (facts.silence !== undefined && facts.info === undefined)
+    return "Envoy is starting: its admin does not answer yet";
   if (facts.silence !== undefined) return facts.silence;
   return waitingFor[facts.info?.state ?? ""] ?? `Envoy is ${facts.info?.state ?? "starting"}`;
 }

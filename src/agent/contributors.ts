@@ -1,0 +1,69 @@
+import type { Clock } from "../foundation/time.ts";
+import type { EnvoyAdmin } from "../process/envoy-admin.ts";
+import type { EnvoySnapshot } from "../process/envoy-snapshot.ts";
+import type { Contributor, Standing } from "../status/readiness.ts";
+import { httpRequest } from "../system/http-client.ts";
+
+export interface ContributorDeps {
+  readonly clock: Clock;
+  readonly snapshot: () => EnvoySnapshot;
+  readonly admin: EnvoyAdmin;
+  /** Envoy's readiness listener, when the bootstrap has one: a worker's answer there proves that workers serve. */
+  readonly readinessListener: { readonly host: string; readonly port: number } | undefined;
+  /** What Envoy waits for when it stays in its initialization, in words; undefined when nothing is known. */
+  readonly waitingFor: () => string | undefined;
+}
+
+const yes: Standing = { ready: true };
+const no = (reason: string): Standing => ({ ready: false, reason });
+
+/** Who has a say in readiness, the most telling first. */
+export function readinessContributors(deps: ContributorDeps): readonly Contributor[] {
+  return [
+    { name: "envoy", check: () => envoyStanding(deps) },
+    { name: "epoch", check: () => epochStanding(deps) },
+    { name: "workers", check: workersCheck(deps) },
+  ];
+}
+
+function envoyStanding({ snapshot, waitingFor }: ContributorDeps): Standing {
+  const { state, reason } = snapshot();
+  if (state === "live") return yes;
+  if (state === "disabled") return { ready: true, note: reason };
+  const more = state === "starting" ? waitingFor() : undefined;
+  return no(more === undefined ? reason : `${reason}: ${more}`);
+}
+
+/** The admin's own word, asked afresh each time: LIVE, and by the epoch that we mean. */
+async function epochStanding({ snapshot, admin }: ContributorDeps): Promise<Standing> {
+  const { state, epoch } = snapshot();
+  if (state === "disabled") return yes;
+  if (state !== "live") return no(`epoch ${epoch} is not live`);
+  try {
+    const info = await admin.serverInfo();
+    if (info.epoch !== epoch) return no(`Envoy's admin answers for epoch ${info.epoch}, expected ${epoch}`);
+    return info.state === "LIVE" ? yes : no(`Envoy says ${info.state}`);
+  } catch (error) {
+    return no((error as Error).message);
+  }
+}
+
+/**
+ * Workers start a moment after Envoy says LIVE. Any HTTP answer of our own listener is a worker's; a path that has no
+ * route is asked, so that the question does not come back to us. Once per epoch: workers do not stop one by one.
+ */
+function workersCheck(deps: ContributorDeps): () => Promise<Standing> {
+  let proven: number | undefined;
+  return async () => {
+    const { state, epoch } = deps.snapshot();
+    if (state === "disabled" || deps.readinessListener === undefined || proven === epoch) return yes;
+    if (state !== "live") return no("Envoy's workers have not started");
+    try {
+      await httpRequest({ to: deps.readinessListener, path: "/worker", timeout: 1_000 });
+      proven = epoch;
+      return yes;
+    } catch (error) {
+      return no(`no worker answers on port ${deps.readinessListener.port}: ${(error as Error).message}`);
+    }
+  };
+}

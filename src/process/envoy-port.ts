@@ -1,0 +1,38 @@
+import type { RunningProgram } from "../system/programs.ts";
+import type { EnvoySnapshot } from "./envoy-snapshot.ts";
+import type { LifecycleEvent, Outcome } from "./lifecycle.ts";
+
+/** What the agent sees of Envoy's life; without Envoy (DISABLE_ENVOY) there is one that only waits for the stop. */
+export interface EnvoyPort {
+  start(): void;
+  post(event: LifecycleEvent): void;
+  snapshot(): EnvoySnapshot;
+  current(): RunningProgram | undefined;
+}
+
+/** DISABLE_ENVOY: everything runs but Envoy; a stop is over at once. */
+export class NoEnvoy implements EnvoyPort {
+  readonly #onGone: (outcome: Outcome) => void;
+  #gone = false;
+
+  constructor(onGone: (outcome: Outcome) => void) {
+    this.#onGone = onGone;
+  }
+
+  start(): void {}
+
+  post(event: LifecycleEvent): void {
+    if (event.on !== "stop" || this.#gone) return;
+    this.#gone = true;
+    this.#onGone({ how: "stopped", reason: event.reason, forced: false, exit: undefined });
+  }
+
+  snapshot(): EnvoySnapshot {
+    const state = this.#gone ? "stopped" : "disabled";
+    return { state, epoch: 0, pid: undefined, since: 0, reason: "Envoy is turned off (DISABLE_ENVOY)", processes: [] };
+  }
+
+  current(): undefined {
+    return undefined;
+  }
+}
