@@ -24,6 +24,7 @@ function fingerprint() {
     "package.json",
     "package-lock.json",
     "scripts/build.mjs",
+    "scripts/compile-proto.mjs",
     ...filesBelow("src"),
     ...filesBelow("proto"),
   ]) {
@@ -71,6 +72,8 @@ await build({
   outfile: temporary,
   logLevel: "warning",
 });
+// Envoy's message descriptors, for `pilotfish control-plane` alone: a file beside the bundle, never inside it.
+execFileSync(process.execPath, ["scripts/compile-proto.mjs", "--envoy"], { stdio: ["ignore", 2, 2] });
 // Whole then renamed: a pilotfish that starts meanwhile reads the old bundle or the new one, never half of one.
 const { renameSync } = await import("node:fs");
 renameSync(temporary, "dist/pilotfish.cjs");

@@ -62,13 +62,15 @@ export const exceptions: Readonly<Record<string, readonly string[]>> = {
 /** node: modules that are allowed outside system/, by folder: no file, no socket, no program is opened through them. */
 export const nodeModules: Readonly<Record<string, readonly string[]>> = {
   bootstrap: ["node:crypto"],
-  identity: ["node:crypto"],
+  identity: ["node:crypto", "node:util"],
   capture: ["node:crypto"],
   inject: ["node:crypto"],
   "control-plane": ["node:crypto"],
   status: ["node:http"],
   metrics: ["node:http", "node:stream", "node:stream/promises", "node:zlib"],
   xds: ["node:http2"],
+  // The gRPC server layer of SDS, ADS and the embedded control plane works on sockets that system/ accepted.
+  protocol: ["node:http2"],
   config: ["node:path"],
 };
 
