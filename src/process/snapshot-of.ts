@@ -72,8 +72,7 @@ const waitingFor: Readonly<Record<string, string>> = {
 };
 
 function startingReason(facts: Facts): string {
-  if (facts.silence !== undefined && facts.info === undefined)
-    return "Envoy is starting: its admin does not answer yet";
+  if (facts.info === undefined) return "Envoy is starting: its admin does not answer yet";
   if (facts.silence !== undefined) return facts.silence;
-  return waitingFor[facts.info?.state ?? ""] ?? `Envoy is ${facts.info?.state ?? "starting"}`;
+  return waitingFor[facts.info.state] ?? `Envoy says ${facts.info.state}`;
 }
