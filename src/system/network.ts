@@ -41,3 +41,16 @@ export function peerOf(socket: Socket): PeerCredentials | undefined {
   const handle = (socket as unknown as { _handle?: { fd?: number } })._handle;
   return typeof handle?.fd === "number" && handle.fd >= 0 ? native()?.peerCredentials(handle.fd) : undefined;
 }
+
+/** `wanted` when it is free, else a free port that the kernel chooses. */
+export async function freePort(host: string, wanted: number): Promise<number> {
+  if ((await probePort(host, wanted)) === "free") return wanted;
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", reject);
+    server.listen({ host, port: 0 }, () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : wanted));
+    });
+  });
+}

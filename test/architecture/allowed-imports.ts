@@ -72,6 +72,8 @@ export const nodeModules: Readonly<Record<string, readonly string[]>> = {
   // The gRPC server layer of SDS, ADS and the embedded control plane works on sockets that system/ accepted.
   protocol: ["node:http2"],
   config: ["node:path"],
+  // The example application of `pilotfish demo`.
+  cli: ["node:http"],
 };
 
 /** Packages by folder ("*": everywhere). */
@@ -87,6 +89,7 @@ export const packages: Readonly<Record<string, readonly string[]>> = {
   protocol: ["@grpc/grpc-js", "@grpc/proto-loader"],
   sds: ["@grpc/grpc-js"],
   xds: ["@grpc/grpc-js"],
-  "control-plane": ["@grpc/grpc-js", "yaml"],
+  // protobufjs comes with proto-loader; only the embedded control plane turns Envoy's YAML into messages.
+  "control-plane": ["@grpc/grpc-js", "protobufjs", "yaml"],
   cli: ["yaml"],
 };

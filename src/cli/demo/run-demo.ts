@@ -1,0 +1,152 @@
+import { Unavailable } from "../../foundation/errors.ts";
+import { realClock } from "../../system/clock.ts";
+import { onSignals } from "../../system/early-signals.ts";
+import { executable, writeWhole } from "../../system/files.ts";
+import { httpRequest } from "../../system/http-client.ts";
+import { freePort } from "../../system/network.ts";
+import { inCheckout, ownLauncher } from "../../system/own-program.ts";
+import { type ExitReport, startProgram } from "../../system/programs.ts";
+import { temporaryFolder } from "../../system/temporary-folder.ts";
+import type { Call } from "../command.ts";
+import { exitCodes } from "../exit-codes.ts";
+import { exampleApplication } from "./example-application.ts";
+import { type DemoPorts, staticConfiguration } from "./static-configuration.ts";
+import { type DemoStep, demoSteps } from "./steps.ts";
+
+/** Ports that people know, when they are free. */
+const usual: DemoPorts = {
+  admin: 15000,
+  status: 15020,
+  readiness: 15021,
+  prometheus: 15090,
+  service: 8080,
+  application: 9080,
+};
+const READY_WITHIN = 30_000;
+
+export async function run(call: Call): Promise<number> {
+  const folder = temporaryFolder("pilotfish-demo");
+  const ports = await choosePorts();
+  const application = await exampleApplication(ports.application);
+  try {
+    return await show(call, folder.path, ports);
+  } finally {
+    application.close();
+    folder.remove();
+  }
+}
+
+async function show(call: Call, folder: string, ports: DemoPorts): Promise<number> {
+  const asked = Promise.withResolvers<void>();
+  onSignals(() => asked.resolve());
+  call.out(portTable(ports));
+  const proxy = startProxy(call, folder, ports);
+  const steps = demoSteps(ports, (port, path) =>
+    httpRequest({ to: { host: "127.0.0.1", port }, path, timeout: 10_000, limit: 64 * 1024 * 1024 }),
+  );
+  const failed = await showSteps(call, steps, proxy.exited);
+  if (failed === 0 && call.flags.values.get("once") === undefined) {
+    call.out("\nEverything stands. Try the commands above; Ctrl-C ends it.\n");
+    await Promise.race([asked.promise, proxy.exited]);
+  }
+  return finish(call, proxy, failed);
+}
+
+interface RunningProxy {
+  readonly stop: () => void;
+  readonly exited: Promise<ExitReport>;
+}
+
+function startProxy(call: Call, folder: string, ports: DemoPorts): RunningProxy {
+  const envoy = call.env.get("PILOTFISH_ENVOY") ?? inCheckout(".envoy/bin/envoy");
+  if (executable(envoy) !== "yes")
+    throw new Unavailable(
+      `cannot show anything: there is no Envoy at "${envoy}"; run "npm run setup", or set PILOTFISH_ENVOY`,
+    );
+  const custom = `${folder}/envoy.json`;
+  writeWhole(custom, JSON.stringify(staticConfiguration(ports)), 0o600);
+  const exited = Promise.withResolvers<ExitReport>();
+  const words = ["proxy", "sidecar", "--customConfigFile", custom, "--proxyAdminPort", String(ports.admin)];
+  const program = startProgram(
+    ownLauncher(),
+    [...words, "--statusPort", String(ports.status), "--concurrency", "1"],
+    { environment: demoEnvironment(call.env, envoy, ports), directory: folder, dieWithUs: false },
+    { onExit: exited.resolve },
+  );
+  return { stop: () => void program.signal("SIGTERM"), exited: exited.promise };
+}
+
+function demoEnvironment(
+  env: ReadonlyMap<string, string>,
+  envoy: string,
+  ports: DemoPorts,
+): ReadonlyMap<string, string> {
+  const scrape = { scrape: "true", path: "/metrics", port: String(ports.application) };
+  return new Map([
+    ...env,
+    ["PILOTFISH_ENVOY", envoy],
+    ["POD_NAME", "demo"],
+    ["POD_NAMESPACE", "default"],
+    ["INSTANCE_IP", "127.0.0.1"],
+    ["ENVOY_STATUS_PORT", String(ports.readiness)],
+    ["ENVOY_PROMETHEUS_PORT", String(ports.prometheus)],
+    ["ISTIO_PROMETHEUS_ANNOTATIONS", JSON.stringify(scrape)],
+  ]);
+}
+
+/** Shows each step once it can be; gives how many failed. A proxy that ends early fails all that is left. */
+async function showSteps(call: Call, steps: readonly DemoStep[], exited: Promise<ExitReport>): Promise<number> {
+  let ended = false;
+  void exited.then(() => {
+    ended = true;
+  });
+  let failed = 0;
+  for (const step of steps) {
+    const result = await tryFor(step, () => ended);
+    if (!result.ok) failed += 1;
+    call.out(`\n${result.ok ? "ok    " : "FAILED"}  ${step.title}\n        ${step.command}\n        ${result.text}\n`);
+  }
+  return failed;
+}
+
+async function tryFor(step: DemoStep, ended: () => boolean): Promise<{ readonly ok: boolean; readonly text: string }> {
+  const end = realClock.monotonic() + READY_WITHIN;
+  for (;;) {
+    try {
+      return { ok: true, text: await step.show() };
+    } catch (error) {
+      if (ended()) return { ok: false, text: "pilotfish proxy has ended; its log above says why" };
+      if (realClock.monotonic() > end) return { ok: false, text: (error as Error).message };
+      await new Promise<void>((resolve) => realClock.after(50, resolve));
+    }
+  }
+}
+
+async function finish(call: Call, proxy: RunningProxy, failed: number): Promise<number> {
+  const began = realClock.monotonic();
+  proxy.stop();
+  const exit = await proxy.exited;
+  const clean = exit.how === "exited" && exit.code === 0;
+  const took = Math.round(realClock.monotonic() - began);
+  const how = exit.how === "exited" ? `exit code ${exit.code}` : exit.signal;
+  call.out(`\n${clean ? "ok    " : "FAILED"}  a clean end\n        ${how} after ${took} ms\n`);
+  return clean && failed === 0 ? exitCodes.ok : exitCodes.failed;
+}
+
+async function choosePorts(): Promise<DemoPorts> {
+  const chosen: Record<string, number> = {};
+  for (const [name, port] of Object.entries(usual)) chosen[name] = await freePort("127.0.0.1", port);
+  return chosen as unknown as DemoPorts;
+}
+
+function portTable(ports: DemoPorts): string {
+  const rows: readonly (readonly [keyof DemoPorts, string])[] = [
+    ["service", "the example application, through Envoy"],
+    ["readiness", "readiness, an Envoy listener"],
+    ["status", "status and merged metrics, ours"],
+    ["prometheus", "Envoy's statistics"],
+    ["admin", "Envoy's admin"],
+    ["application", "the example application itself"],
+  ];
+  return `${rows.map(([name, what]) => `${String(ports[name]).padStart(6)}  ${what}`).join("\n")}\n\n`;
+}
