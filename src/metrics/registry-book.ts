@@ -1,0 +1,104 @@
+import type * as PromClient from "prom-client";
+import type { Definition } from "./metric-table.ts";
+
+type Labels = Readonly<Record<string, string>>;
+
+/**
+ * prom-client behind the metric table. Counters are there from the start, with every label value that the table
+ * lists at 0, so that the first event is an increase; gauges and the rest appear with their first value.
+ */
+export class RegistryBook {
+  readonly registry: PromClient.Registry;
+  readonly #client: typeof PromClient;
+  readonly #table: Readonly<Record<string, Definition>>;
+  readonly #counters = new Map<string, PromClient.Counter>();
+  readonly #gauges = new Map<string, PromClient.Gauge>();
+  readonly #histograms = new Map<string, PromClient.Histogram>();
+  readonly #watched = new Map<string, () => Iterable<{ readonly labels: Labels; readonly value: number }>>();
+
+  constructor(client: typeof PromClient, table: Readonly<Record<string, Definition>>) {
+    this.#client = client;
+    this.#table = table;
+    this.registry = new client.Registry();
+    for (const [name, { kind, labels }] of Object.entries(table)) {
+      if (kind !== "counter") continue;
+      for (const known of everyCombination(labels)) this.#counter(name).inc(known, 0);
+    }
+  }
+
+  add(name: string, labels: Labels, by: number): void {
+    if (by >= 0) this.#counter(name).inc(labels, by);
+  }
+
+  set(name: string, labels: Labels, value: number): void {
+    this.#gauge(name).set(labels, value);
+  }
+
+  observe(name: string, value: number): void {
+    if (!Number.isNaN(value)) this.#histogram(name).observe(value);
+  }
+
+  watch(name: string, read: () => Iterable<{ readonly labels: Labels; readonly value: number }>): void {
+    this.#watched.set(name, read);
+  }
+
+  /** Asks what is watched, then prints all of it in text format 0.0.4. */
+  async text(): Promise<string> {
+    for (const [name, read] of this.#watched) {
+      const gauge = this.#gauge(name);
+      gauge.reset();
+      let any = false;
+      for (const { labels, value } of read()) {
+        gauge.set(labels, value);
+        any = true;
+      }
+      if (!any) this.#forget(name);
+    }
+    return this.registry.metrics();
+  }
+
+  /** A gauge without a reading would stand there as 0 or as a bare heading. */
+  #forget(name: string): void {
+    this.registry.removeSingleMetric(name);
+    this.#gauges.delete(name);
+  }
+
+  #counter(name: string): PromClient.Counter {
+    return this.#made(this.#counters, name, (options) => new this.#client.Counter(options));
+  }
+
+  #gauge(name: string): PromClient.Gauge {
+    return this.#made(this.#gauges, name, (options) => new this.#client.Gauge(options));
+  }
+
+  #histogram(name: string): PromClient.Histogram {
+    const buckets = [...(this.#table[name]?.buckets ?? [])];
+    return this.#made(this.#histograms, name, (options) => new this.#client.Histogram({ ...options, buckets }));
+  }
+
+  #made<M>(made: Map<string, M>, name: string, make: (options: Options) => M): M {
+    const before = made.get(name);
+    if (before !== undefined) return before;
+    const { help = name, labels = {} } = this.#table[name] ?? {};
+    const now = make({ name, help, labelNames: Object.keys(labels), registers: [this.registry] });
+    made.set(name, now);
+    return now;
+  }
+}
+
+interface Options {
+  readonly name: string;
+  readonly help: string;
+  readonly labelNames: string[];
+  readonly registers: PromClient.Registry[];
+}
+
+/** Every combination of the listed label values; none when a label's values are not known beforehand. */
+function everyCombination(labels: Definition["labels"]): readonly Labels[] {
+  let all: readonly Labels[] = [{}];
+  for (const [label, values] of Object.entries(labels)) {
+    if (typeof values === "string") return [];
+    all = all.flatMap((before) => values.map((value) => ({ ...before, [label]: value })));
+  }
+  return all;
+}
