@@ -26,6 +26,7 @@ const zombies = (): number =>
     }
   }).length;
 
+const before = process.cpuUsage();
 // Each shell leaves orphans behind: the subshell ends before its child does.
 const perShell = 100;
 const makers = Array.from({ length: Math.ceil(orphans / perShell) }, () =>
@@ -34,6 +35,8 @@ const makers = Array.from({ length: Math.ceil(orphans / perShell) }, () =>
 const codes = Array.from({ length: own }, (_, index) => exitOf("sh", ["-c", `exit ${index % 200}`]));
 const made = await Promise.all(makers);
 const seen = await Promise.all(codes);
+const { user, system } = process.cpuUsage(before);
+const cpuMs = (user + system) / 1_000;
 const wrong = seen.filter((code, index) => code !== index % 200).length + made.filter((code) => code !== 9).length;
 // The last orphans may still run: zombies must reach zero, within a generous time.
 const end = performance.now() + 20_000;
@@ -43,5 +46,7 @@ while (left > 0 && performance.now() < end && process.env["WITHOUT_REAPER"] === 
   left = zombies();
 }
 uninstall();
-process.stdout.write(`${JSON.stringify({ pid: process.pid, subreaper, wrong, zombies: left })}\n`);
+process.stdout.write(
+  `${JSON.stringify({ pid: process.pid, subreaper, wrong, zombies: left, ...(process.env["PRINT_CPU"] ? { cpuMs } : {}) })}\n`,
+);
 process.exit(0);
