@@ -65,12 +65,12 @@ export const nodeModules: Readonly<Record<string, readonly string[]>> = {
   identity: ["node:crypto", "node:util"],
   capture: ["node:crypto"],
   inject: ["node:crypto"],
-  "control-plane": ["node:crypto"],
+  "control-plane": ["node:crypto", "node:stream"],
   status: ["node:http"],
   metrics: ["node:http", "node:stream", "node:stream/promises", "node:zlib"],
   xds: ["node:http2"],
   // The gRPC server layer of SDS, ADS and the embedded control plane works on sockets that system/ accepted.
-  protocol: ["node:http2"],
+  protocol: ["node:http2", "node:stream"],
   config: ["node:path"],
   // The example application of `pilotfish demo`.
   cli: ["node:http"],
