@@ -27,6 +27,7 @@ function fingerprint() {
     "scripts/compile-proto.mjs",
     ...filesBelow("src"),
     ...filesBelow("proto"),
+    ...filesBelow("bootstrap-templates"),
   ]) {
     hash.update(path).update("\0").update(readFileSync(path)).update("\0");
   }

@@ -56,6 +56,8 @@ export const allowedImports: Readonly<Record<string, readonly string[]>> = {
 /** Single files that may import more than their folder. */
 export const exceptions: Readonly<Record<string, readonly string[]>> = {
   "bootstrap/bootstrap-file.ts": ["system"],
+  // The templates are data beside src/, built into the bundle.
+  "bootstrap/built-in-templates.ts": [".."],
   "inject/webhook": ["system"],
 };
 
