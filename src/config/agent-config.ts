@@ -1,4 +1,5 @@
 import type { Millis } from "../foundation/time.ts";
+import type { IdentitySettings, XdsSettings } from "./identity-settings.ts";
 import type { ProxyConfig } from "./proxy-config-types.ts";
 
 /**
@@ -19,6 +20,8 @@ export interface AgentConfig {
   readonly log: LogSettings;
   readonly metrics: MetricsSettings;
   readonly stop: StopSettings;
+  readonly identity: IdentitySettings;
+  readonly xds: XdsSettings;
   /** Raw text of ISTIO_KUBE_APP_PROBERS; read by the part that serves application probes. */
   readonly appProbers: string | undefined;
   /** One sentence for each thing that was accepted but does nothing (yet); logged once at the start. */

@@ -93,7 +93,7 @@ export const isObject = (value: unknown): value is JsonObject =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** YAML writes `true` and `15` where a map of texts is meant; Istio's reader takes them as their text too. */
-const scalarText = (value: Json | undefined): string | undefined =>
+export const scalarText = (value: Json | undefined): string | undefined =>
   typeof value === "string"
     ? value
     : typeof value === "number" || typeof value === "boolean"
