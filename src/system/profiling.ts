@@ -4,7 +4,11 @@ import { getHeapSnapshot, getHeapSpaceStatistics, getHeapStatistics } from "node
 /** What this process keeps in memory, in bytes, as V8 and the kernel count it. */
 export function memoryFacts(): { readonly [group: string]: { readonly [name: string]: number } } {
   const spaces = getHeapSpaceStatistics().map((one) => [one.space_name, one.space_used_size] as const);
-  return { process: { ...process.memoryUsage() }, heap: { ...getHeapStatistics() }, spacesUsed: Object.fromEntries(spaces) };
+  return {
+    process: { ...process.memoryUsage() },
+    heap: { ...getHeapStatistics() },
+    spacesUsed: Object.fromEntries(spaces),
+  };
 }
 
 /**

@@ -12,10 +12,12 @@ const ANSWER_WITHIN = 500;
 export async function claimSocketPath(path: string): Promise<void> {
   const there = lstatSync(path, { throwIfNoEntry: false });
   if (there === undefined) return;
-  if (!there.isSocket()) throw new Unavailable(`cannot listen on "${path}": a file that is no socket lies there; remove it`);
+  if (!there.isSocket())
+    throw new Unavailable(`cannot listen on "${path}": a file that is no socket lies there; remove it`);
   const answer = await connectOnce(path);
   if (answer === "gone") return;
-  if (answer !== "stale") throw new Unavailable(`cannot listen on "${path}": ${answer}; stop that process, or use another --configPath`);
+  if (answer !== "stale")
+    throw new Unavailable(`cannot listen on "${path}": ${answer}; stop that process, or use another --configPath`);
   rmSync(path, { force: true });
 }
 
@@ -24,7 +26,8 @@ export function protectSocket(path: string): void {
   chmodSync(path, 0o600);
 }
 
-function connectOnce(path: string): Promise<"stale" | "gone" | string> {
+/** "stale": nobody listens; "gone": no file any more; anything else: why it can't be taken. */
+function connectOnce(path: string): Promise<string> {
   return new Promise((resolve) => {
     const socket = createConnection({ path });
     const timer = setTimeout(() => end("another process holds it and does not answer"), ANSWER_WITHIN);
