@@ -61,35 +61,33 @@ export function writeBootstrap(rendered: RenderedBootstrap, directory: string, e
     writeWhole(path, rendered.text, 0o600);
     return path;
   } catch (error) {
-    throw new Unavailable(`cannot write "${path}": ${describeError(error)}; ${remedy(errorCode(error))}`, {
-      cause: error,
-    });
+    throw new Unavailable(
+      `cannot write "${path}": ${describeError(error)}; ${remedies[errorCode(error) ?? ""] ?? elsewhere}`,
+      {
+        cause: error,
+      },
+    );
   }
 }
 
-/** Removes what writeBootstrap wrote for the epoch; a user's own file stays. */
-export function removeBootstrap(directory: string, epoch: number): void {
-  for (const format of ["json", "yaml"] as const) removeFile(fileOf(directory, epoch, format));
-}
+/** Removes a file that writeBootstrap wrote; one that is gone already is fine. Not for a user's own file. */
+export const removeBootstrap = (path: string): void => removeFile(path);
 
 const fileOf = (directory: string, epoch: number, format: RenderedBootstrap["format"]): string =>
   `${directory}/envoy-rev${epoch}.${format}`;
 
-function remedy(code: string | undefined): string {
-  switch (code) {
-    case "EROFS":
-      return "mount a writable volume there (injection mounts an emptyDir), or give another directory by --configPath";
-    case "EACCES":
-    case "EPERM":
-      return "let the proxy's user write there, or give another directory by --configPath";
-    case "ENOSPC":
-    case "EDQUOT":
-      return "make room on that volume, or raise its size limit";
-    case "ENOENT":
-    case "ENOTDIR":
-    case "EEXIST":
-      return "give a directory by --configPath that exists or can be made";
-    default:
-      return "give another directory by --configPath";
-  }
-}
+const elsewhere = "give another directory by --configPath";
+const noRight = `let the proxy's user write there, or ${elsewhere}`;
+const noRoom = "make room on that volume, or raise its size limit";
+const noDirectory = "give a directory by --configPath that exists or can be made";
+
+const remedies: Readonly<Record<string, string>> = {
+  EROFS: `mount a writable volume there (injection mounts an emptyDir), or ${elsewhere}`,
+  EACCES: noRight,
+  EPERM: noRight,
+  ENOSPC: noRoom,
+  EDQUOT: noRoom,
+  ENOENT: noDirectory,
+  ENOTDIR: noDirectory,
+  EEXIST: noDirectory,
+};

@@ -88,7 +88,7 @@ export function templateValues(config: AgentConfig, user: UserChoices, problems:
     ports: portValues(config),
     sockets: {
       xds: `${bootstrap.directory}/XDS`,
-      sds: `./var/run/secrets/workload-spiffe-uds/${text(metadata["WORKLOAD_IDENTITY_SOCKET_FILE"]) ?? "socket"}`,
+      sds: `./var/run/secrets/workload-spiffe-uds/${config.identity.workloadSocketFile}`,
       sdsFiles: isTrue(metadata["file-credential"]) ? `${CREDENTIALS}/files-socket` : null,
       sdsExternal: isTrue(metadata["credential"]) ? `${CREDENTIALS}/socket` : null,
     },
@@ -177,6 +177,3 @@ function maxConnections({ bootstrap, proxy }: AgentConfig): number {
 const seconds = (millis: number): string => `${millis / 1_000}s`;
 
 const isTrue = (value: Json | undefined): boolean => value === true || value === "true";
-
-const text = (value: Json | undefined): string | undefined =>
-  typeof value === "string" && value !== "" ? value : undefined;

@@ -1,14 +1,63 @@
+import { proxyOptions } from "../../src/cli/options/proxy-options.ts";
+import { parseArguments } from "../../src/cli/parse-arguments.ts";
 import type {
   AgentConfig,
   BootstrapSource,
   EnvoySettings,
-  JsonObject,
   NodeIdentity,
   Ports,
 } from "../../src/config/agent-config.ts";
+import { buildAgentConfig } from "../../src/config/build-agent-config.ts";
 import type { ProxyConfig } from "../../src/config/proxy-config-types.ts";
+import { readYaml } from "../../src/config/yaml-reader.ts";
 
-/** Parts of a configuration that a test sets; the rest is what a plain sidecar has. */
+/** What a pod gives its proxy: words, environment, files by path, addresses. */
+export interface PodInput {
+  readonly args?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  readonly files?: Readonly<Record<string, string>>;
+  /** Addresses of the pod's interface. */
+  readonly addresses?: readonly string[];
+}
+
+const POD: Readonly<Record<string, string>> = {
+  POD_NAME: "productpage-1",
+  POD_NAMESPACE: "shop",
+  SERVICE_ACCOUNT: "bookinfo-productpage",
+  HOST_IP: "192.0.2.7",
+};
+
+/** The configuration as `pilotfish proxy` builds it from this, in a pod `productpage-1.shop` at 10.0.0.1. */
+export function podConfig({
+  args = ["proxy", "sidecar"],
+  env = {},
+  files = {},
+  addresses = ["10.0.0.1"],
+}: PodInput): AgentConfig {
+  const { flags } = parseArguments(args.slice(1), proxyOptions);
+  const source = (path: string) => (files[path] === undefined ? undefined : { path, text: files[path] });
+  return buildAgentConfig({
+    positionals: flags.positionals,
+    rest: flags.rest ?? [],
+    flags: flags.values,
+    problems: flags.problems,
+    notices: [],
+    env: new Map(Object.entries({ ...POD, ...env })),
+    mesh: source(flags.values.get("meshConfig")?.at(-1) ?? "./etc/istio/config/mesh"),
+    labels: source("./etc/istio/pod/labels"),
+    annotations: source("./etc/istio/pod/annotations"),
+    addresses: addresses.map((address) => ({
+      interfaceName: "eth0",
+      address,
+      family: address.includes(":") ? "v6" : "v4",
+      loopback: false,
+      linkLocal: false,
+    })),
+    read: readYaml,
+  });
+}
+
+/** Parts of a configuration that a test sets itself; the rest is what a plain sidecar has. */
 export interface Wanted {
   readonly role?: AgentConfig["role"];
   readonly node?: Partial<NodeIdentity>;
@@ -20,131 +69,16 @@ export interface Wanted {
   readonly stop?: Partial<AgentConfig["stop"]>;
 }
 
-/** A whole configuration, as a sidecar of `productpage-1.shop` at 10.0.0.1 has it. */
 export function configFixture(wanted: Wanted = {}): AgentConfig {
-  const role = wanted.role ?? "sidecar";
+  const base = podConfig({ args: ["proxy", wanted.role ?? "sidecar"] });
   return {
-    role,
-    node: { ...plainNode(role), ...wanted.node },
-    proxy: { ...plainProxy(), ...wanted.proxy },
-    mesh: {
-      proxyListenPort: 15001,
-      proxyInboundListenPort: 15006,
-      connectTimeout: 10_000,
-      dnsRefreshRate: 60_000,
-      enablePrometheusMerge: true,
-      trustDomain: "cluster.local",
-      ...wanted.mesh,
-    },
-    ports: {
-      admin: 15000,
-      status: 15020,
-      readiness: 15021,
-      prometheus: 15090,
-      secureMetrics: 0,
-      secureMergedMetrics: 0,
-      ...wanted.ports,
-    },
-    envoy: {
-      disabled: false,
-      binaryPath: "/usr/local/bin/envoy",
-      concurrency: 2,
-      logLevel: "warning",
-      componentLogLevel: undefined,
-      skipDeprecatedLogs: true,
-      enableCoreDump: false,
-      fileFlushInterval: 1_000,
-      fileFlushMinSizeKb: undefined,
-      families: "v4",
-      dualStack: false,
-      drainTime: 45_000,
-      parentShutdownTime: 60_000,
-      extraArguments: [],
-      ...wanted.envoy,
-    },
-    bootstrap: {
-      kind: "template",
-      path: undefined,
-      overridePath: undefined,
-      directory: "./etc/istio/proxy",
-      outlierLogPath: undefined,
-      deltaXds: true,
-      maxConnections: undefined,
-      statusProxyProtocol: false,
-      metricsLocalhostOnly: false,
-      istioExtensions: false,
-      controlPlane: false,
-      loadStatsConfig: undefined,
-      ...wanted.bootstrap,
-    },
-    log: { json: false, levels: new Map() },
-    metrics: { mergeEnvoy: true, targets: [] },
-    appProbers: undefined,
-    stop: {
-      terminationDrain: 5_000,
-      minDrain: 5_000,
-      minimumDrain: 5_000,
-      exitOnZeroConnections: false,
-      ...wanted.stop,
-    },
-    notices: [],
-  };
-}
-
-function plainNode(role: AgentConfig["role"]): NodeIdentity {
-  return {
-    type: role,
-    id: "productpage-1.shop",
-    nodeId: `${role}~10.0.0.1~productpage-1.shop~shop.svc.cluster.local`,
-    cluster: "productpage.shop",
-    ipAddresses: ["10.0.0.1"],
-    podName: "productpage-1",
-    namespace: "shop",
-    serviceAccount: "bookinfo-productpage",
-    workloadName: "productpage",
-    domain: "shop.svc.cluster.local",
-    trustDomain: "cluster.local",
-    clusterId: "Kubernetes",
-    locality: undefined,
-    hostIp: "192.0.2.7",
-    labels: new Map([["app", "productpage"]]),
-    annotations: new Map(),
-    metadata: { NAMESPACE: "shop", LABELS: { app: "productpage" }, INSTANCE_IPS: "10.0.0.1" },
-  };
-}
-
-function plainProxy(): ProxyConfig {
-  return {
-    configPath: "./etc/istio/proxy",
-    binaryPath: "/usr/local/bin/envoy",
-    serviceCluster: "istio-proxy",
-    drainDuration: 45_000,
-    parentShutdownDuration: 60_000,
-    terminationDrainDuration: 5_000,
-    discoveryAddress: "istiod.istio-system.svc:15012",
-    proxyAdminPort: 15000,
-    statusPort: 15020,
-    controlPlaneAuthPolicy: "MUTUAL_TLS",
-    concurrency: 2,
-    statNameLength: 189,
-    customConfigFile: undefined,
-    proxyBootstrapTemplatePath: undefined,
-    interceptionMode: undefined,
-    tracing: undefined,
-    tracingServiceName: "APP_LABEL_AND_NAMESPACE",
-    envoyAccessLogService: undefined,
-    envoyMetricsService: undefined,
-    statsdUdpAddress: undefined,
-    proxyMetadata: new Map(),
-    extraStatTags: [],
-    proxyStatsMatcher: { inclusionPrefixes: [], inclusionSuffixes: [], inclusionRegexps: [] },
-    runtimeValues: new Map(),
-    holdApplicationUntilProxyStarts: false,
-    caCertificatesPem: [],
-    meshId: undefined,
-    fileFlushInterval: 1_000,
-    fileFlushMinSizeKb: undefined,
-    statsCompression: true,
-    raw: {} satisfies JsonObject,
+    ...base,
+    node: { ...base.node, ...wanted.node },
+    proxy: { ...base.proxy, ...wanted.proxy },
+    mesh: { ...base.mesh, ...wanted.mesh },
+    ports: { ...base.ports, ...wanted.ports },
+    envoy: { ...base.envoy, ...wanted.envoy },
+    bootstrap: { ...base.bootstrap, ...wanted.bootstrap },
+    stop: { ...base.stop, ...wanted.stop },
   };
 }
