@@ -72,6 +72,8 @@ await build({
   },
   outfile: temporary,
   logLevel: "warning",
+  // The sources also run unbundled; in the bundle the other branch is taken.
+  logOverride: { "empty-import-meta": "silent" },
 });
 // Envoy's message descriptors, for `pilotfish control-plane` alone: a file beside the bundle, never inside it.
 execFileSync(process.execPath, ["scripts/compile-proto.mjs", "--envoy"], { stdio: ["ignore", 2, 2] });

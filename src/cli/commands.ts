@@ -1,14 +1,16 @@
 import { InvalidConfig } from "../foundation/errors.ts";
 import type { Command } from "./command.ts";
+import { demoCommand } from "./commands/demo.ts";
 import { helpCommand } from "./commands/help.ts";
 import { iptablesCommand } from "./commands/iptables.ts";
+import { proxyCommand } from "./commands/proxy.ts";
 import { nearMiss } from "./near-miss.ts";
 
 /**
  * Every command of the program, in the order of the help. A module below commands/ holds a light table; what it runs is
  * loaded when it is called. A new command is a new line here.
  */
-export const commands: readonly Command[] = [iptablesCommand, helpCommand];
+export const commands: readonly Command[] = [proxyCommand, iptablesCommand, demoCommand, helpCommand];
 
 /** The command of that name or further name; InvalidConfig with the nearest name when there is none. */
 export function commandNamed(table: readonly Command[], name: string): Command {

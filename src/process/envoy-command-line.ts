@@ -11,6 +11,8 @@ export interface LaunchFiles {
   readonly bootstrapPath: string;
   /** YAML that Envoy merges over the bootstrap; undefined when there is none. */
   readonly override: string | undefined;
+  /** The file sets the shape of Envoy's log itself; Envoy refuses --log-format then. */
+  readonly setsLogFormat: boolean;
 }
 
 /**
@@ -34,7 +36,7 @@ export function envoyArguments(config: AgentConfig, files: LaunchFiles, _epoch: 
     ["--allow-unknown-static-fields"],
     ["-l", envoy.logLevel],
     ...(envoy.componentLogLevel === undefined ? [] : [["--component-log-level", envoy.componentLogLevel] as const]),
-    ["--log-format", log.json ? JSON_LOG : TEXT_LOG],
+    ...(files.setsLogFormat ? [] : [["--log-format", log.json ? JSON_LOG : TEXT_LOG] as const]),
     ...(envoy.skipDeprecatedLogs ? [["--skip-deprecated-logs"] as const] : []),
     ...(envoy.enableCoreDump ? [["--enable-core-dump"] as const] : []),
     ...(envoy.concurrency === undefined ? [] : [["--concurrency", String(envoy.concurrency)] as const]),

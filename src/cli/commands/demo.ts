@@ -12,6 +12,7 @@ export const demoCommand: Command = {
     { name: "once", kind: "boolean", summary: "Ends by itself after the steps; exit code 1 if one of them failed." },
   ],
   unknownFlags: "error",
+  signals: "own",
   exitCodes: [
     [1, "a step failed"],
     [69, "there is no Envoy, or a port could not be had"],

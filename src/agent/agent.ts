@@ -1,0 +1,142 @@
+import type { BootstrapFacts } from "../bootstrap/render-bootstrap.ts";
+import type { AgentConfig } from "../config/agent-config.ts";
+import { describeError } from "../foundation/errors.ts";
+import { exitCodeOf, exitCodes } from "../foundation/exit-codes.ts";
+import { createLog, type Log } from "../foundation/log.ts";
+import { type AgentMetrics, createAgentMetrics } from "../metrics/agent-metrics.ts";
+import type { EnvoyAdmin } from "../process/envoy-admin.ts";
+import { type EnvoyPort, NoEnvoy } from "../process/envoy-port.ts";
+import { EnvoySupervisor } from "../process/envoy-supervisor.ts";
+import type { Outcome } from "../process/lifecycle.ts";
+import { realClock } from "../system/clock.ts";
+import { onUncaught, toStdout } from "../system/command-line.ts";
+import { onSignals } from "../system/early-signals.ts";
+import { ownUsage } from "../system/own-usage.ts";
+import { type PreparedBootstrap, prepareBootstrap } from "./bootstrap-files.ts";
+import { endOf } from "./end-of.ts";
+import { envoyStarter } from "./envoy-launch.ts";
+import { memoryWatch } from "./memory-watch.ts";
+import { reaperStage } from "./reaper-stage.ts";
+import { runStages, type Stage } from "./stage.ts";
+import { statusStage } from "./status-stage.ts";
+import { signalMeaning } from "./stop-signals.ts";
+
+/** What every stage gets: the finished results of what stands before it. */
+export interface AgentParts {
+  readonly config: AgentConfig;
+  readonly env: ReadonlyMap<string, string>;
+  readonly log: Log;
+  readonly facts: BootstrapFacts;
+  readonly admin: EnvoyAdmin;
+  readonly envoy: EnvoyPort;
+  readonly metrics: AgentMetrics;
+  readonly onBug: (error: unknown) => void;
+}
+
+/**
+ * `pilotfish proxy`: from the configuration to the exit code. Everything is known and checked before anything starts;
+ * Envoy is started first of all, the rest of us loads while it does.
+ */
+export async function runAgent(
+  config: AgentConfig,
+  env: ReadonlyMap<string, string>,
+  build: { readonly version: string; readonly commit: string; readonly node: string },
+): Promise<number> {
+  const log = createLog({
+    json: config.log.json,
+    level: config.log.levels.get("default") ?? "info",
+    scopes: config.log.levels,
+    write: toStdout,
+    now: () => realClock.wall(),
+  });
+  for (const notice of config.notices) log.info(notice);
+  const files = await prepareBootstrap(config);
+  for (const notice of files.notices) log.info(notice);
+  const end = Promise.withResolvers<Outcome>();
+  const memory = memoryWatch();
+  let bug: unknown;
+  const envoy = createEnvoy(config, env, log, files, end.resolve, onBug);
+  const metrics = createAgentMetrics({ usage: ownUsage, build });
+  const parts: AgentParts = { config, env, log, facts: files.facts, admin: files.admin, envoy, metrics, onBug };
+
+  /** A bug of ours must not leave Envoy alone: stop in order, then say what it was. */
+  function onBug(error: unknown): void {
+    bug ??= error;
+    log.error("internal error", { error });
+    envoy.post({ on: "stop", reason: "internal error", drain: true });
+  }
+  onUncaught(onBug);
+
+  const stages: readonly Stage[] = [
+    { name: "bootstrap", start: () => files.write(0), stop: files.remove },
+    envoyStage(envoy, end.promise),
+    reaperStage(parts),
+    statusStage(parts),
+    {
+      name: "signals",
+      start: () => void onSignals(signalMeaning(envoy, log, () => dump(parts))),
+      stop: () => undefined,
+    },
+  ];
+  let exitCode = 0;
+  // Asked while everything still stands: the reason of an early end needs the bootstrap file.
+  const untilStopped = async (): Promise<void> => {
+    exitCode = await endOf(await end.promise, parts, files, memory);
+  };
+  try {
+    await runStages(stages, untilStopped, { clock: realClock, log });
+  } catch (error) {
+    // From here on people read the log, in the shape that they chose for it.
+    log.error(describeError(error), { exitCode: exitCodeOf(error) });
+    return exitCodeOf(error);
+  }
+  return bug === undefined ? exitCode : exitCodes.internal;
+}
+
+function createEnvoy(
+  config: AgentConfig,
+  env: ReadonlyMap<string, string>,
+  log: Log,
+  files: PreparedBootstrap,
+  onGone: (outcome: Outcome) => void,
+  onBug: (error: unknown) => void,
+): EnvoyPort {
+  if (config.envoy.disabled) return new NoEnvoy(onGone);
+  const { ports, mesh, role, stop } = config;
+  return new EnvoySupervisor({
+    clock: realClock,
+    log: log.scoped("envoy"),
+    starter: envoyStarter({ config, env, filesOf: files.of }),
+    admin: files.admin,
+    limits: { ...stop, killGrace: KILL_GRACE },
+    roles: {
+      own: new Set([ports.readiness, ports.prometheus, ports.secureMetrics, ports.secureMergedMetrics, ports.admin]),
+      outbound: new Set([mesh.proxyListenPort]),
+    },
+    inboundOnly: role === "sidecar",
+    onChange: () => undefined,
+    onGone,
+    onBug,
+  });
+}
+
+/** From SIGTERM to SIGKILL. Envoy ends within 0.7 s of a SIGTERM unless it hangs. */
+const KILL_GRACE = 5_000;
+
+function envoyStage(envoy: EnvoyPort, gone: Promise<Outcome>): Stage {
+  return {
+    name: "envoy",
+    start: () => envoy.start(),
+    // Reached with a living Envoy only when a later stage could not start: nothing is worth a drain then.
+    stop: async () => {
+      envoy.post({ on: "stop", reason: "a part could not start", drain: false });
+      await gone;
+    },
+    stopWithin: KILL_GRACE + 5_000,
+  };
+}
+
+/** SIGQUIT: what a person at 3 a.m. wants to see, in the log. */
+function dump({ envoy, log }: AgentParts): void {
+  log.info("State", { envoy: envoy.snapshot() });
+}

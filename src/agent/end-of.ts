@@ -1,0 +1,40 @@
+import type { Outcome } from "../process/lifecycle.ts";
+import { probePort } from "../system/network.ts";
+import type { AgentParts } from "./agent.ts";
+import type { PreparedBootstrap } from "./bootstrap-files.ts";
+import { validationRefusal } from "./envoy-launch.ts";
+import { explainEnd } from "./explain-end.ts";
+import type { memoryWatch } from "./memory-watch.ts";
+
+/** Finds out why Envoy ended, says it, and gives the exit code. */
+export async function endOf(
+  outcome: Outcome,
+  parts: AgentParts,
+  files: PreparedBootstrap,
+  memory: ReturnType<typeof memoryWatch>,
+): Promise<number> {
+  const { config, env, log } = parts;
+  const end = await explainEnd(outcome, {
+    binaryPath: config.envoy.binaryPath,
+    outOfMemory: memory.proven(),
+    takenPorts: () => takenPorts(parts),
+    refusal: () => validationRefusal({ config, env, filesOf: files.of }, 0),
+  });
+  if (end.exitCode === 0) log.info(end.text);
+  else log.error(end.text, { exitCode: end.exitCode });
+  return end.exitCode;
+}
+
+/** Envoy is gone, so a port of the bootstrap that cannot be listened on now is somebody else's. */
+async function takenPorts({ facts }: AgentParts): Promise<readonly string[]> {
+  const wanted = [
+    ...(facts.admin === undefined ? [] : [{ name: "admin", at: facts.admin }]),
+    ...facts.staticListeners.flatMap(({ name, addresses }) => addresses.map((at) => ({ name, at }))),
+  ];
+  const seen = await Promise.all(
+    wanted.map(async ({ name, at }) =>
+      at.kind === "tcp" && (await probePort(at.host, at.port)) === "taken" ? [`${at.port} (${name})`] : [],
+    ),
+  );
+  return seen.flat();
+}

@@ -1,0 +1,103 @@
+import type { AgentConfig, JsonObject } from "../config/agent-config.ts";
+import type { Log } from "../foundation/log.ts";
+import type { EnvoyPort } from "../process/envoy-port.ts";
+import type { Ask } from "../status/control-routes.ts";
+import { realClock } from "../system/clock.ts";
+import type { HttpTarget } from "../system/http-client.ts";
+import type { AgentParts } from "./agent.ts";
+import { readinessContributors } from "./contributors.ts";
+import type { Stage } from "./stage.ts";
+
+/**
+ * The status server and what it serves. Loaded here and not before: node:http and the metrics cost tens of
+ * milliseconds, which Envoy needs anyway to come up.
+ */
+export function statusStage(parts: AgentParts): Stage {
+  let close: () => Promise<void> = async () => undefined;
+  return {
+    name: "status",
+    start: async () => {
+      const { createStatusServer } = await import("../status/status-server.ts");
+      const server = createStatusServer(await statusDeps(parts));
+      close = () => server.close();
+      await server.listen();
+      await server.listenUnix(`${parts.config.bootstrap.directory}/pilotfish.sock`);
+    },
+    stop: () => close(),
+  };
+}
+
+async function statusDeps(parts: AgentParts) {
+  const { config, log, envoy, admin, facts, metrics, onBug } = parts;
+  const { serveMergedMetrics, serveOwnMetrics } = await import("../metrics/serve-metrics.ts");
+  return {
+    config,
+    clock: realClock,
+    log: log.scoped("status"),
+    contributors: readinessContributors({
+      clock: realClock,
+      snapshot: () => envoy.snapshot(),
+      admin,
+      readinessListener: listenerOn(parts, config.ports.readiness),
+      waitingFor: () => (facts.usesAds ? noControlPlane : undefined),
+    }),
+    ask: wishes(envoy, log),
+    serveMetrics: serveOwnMetrics(metrics),
+    serveMerged: serveMergedMetrics({
+      config,
+      metrics,
+      clock: realClock,
+      log: log.scoped("metrics"),
+      envoy: () => envoyStats(parts),
+    }),
+    debugConfig: () => withoutSecrets(config),
+    onBug,
+  };
+}
+
+const noControlPlane = "it gets them by ADS, and this version forwards no control plane yet";
+
+/** What callers of the pod may ask for, as events of the machine. */
+function wishes(envoy: EnvoyPort, log: Log): Ask {
+  return (wish) => {
+    if (wish.ask === "hot-restart") return { refused: "this version has no hot restart yet; Envoy runs on unchanged" };
+    const reason = wish.ask === "quit" ? "POST /quitquitquit" : "POST /drain";
+    log.info("Asked over the control surface", { reason, from: wish.from });
+    if (wish.ask === "drain") envoy.post({ on: "drain", reason });
+    else envoy.post({ on: "stop", reason, drain: wish.drain });
+    return "accepted";
+  };
+}
+
+/** Where a static listener on that port is reached from here; undefined when there is none. */
+function listenerOn({ facts }: AgentParts, port: number): { readonly host: string; readonly port: number } | undefined {
+  const at = facts.staticListeners
+    .flatMap((one) => one.addresses)
+    .find((one) => one.kind === "tcp" && one.port === port);
+  if (at?.kind !== "tcp") return undefined;
+  const host = at.host === "0.0.0.0" ? "127.0.0.1" : at.host === "::" ? "::1" : at.host;
+  return { host, port };
+}
+
+/** Envoy's own listener where there is one, else its admin; nothing while there is no Envoy. */
+function envoyStats(parts: AgentParts): { readonly to: HttpTarget; readonly path: string } | undefined {
+  const { facts, config } = parts;
+  if (config.envoy.disabled) return undefined;
+  const path = "/stats/prometheus";
+  const listener = listenerOn(parts, config.ports.prometheus);
+  if (listener !== undefined) return { to: listener, path };
+  const { admin } = facts;
+  if (admin === undefined) return undefined;
+  return { to: admin.kind === "tcp" ? { host: admin.host, port: admin.port } : { socketPath: admin.path }, path };
+}
+
+/** The effective configuration for /debug/config: maps as objects, values of secret-sounding names left out. */
+export function withoutSecrets(config: AgentConfig): JsonObject {
+  const secret = /token|secret|password|private|pem$/i;
+  const show = (name: string, value: unknown): unknown => {
+    if (value instanceof Map) return Object.fromEntries([...value].map(([key, one]) => [key, show(String(key), one)]));
+    const hidden = secret.test(name) && typeof value === "string" && value !== "";
+    return hidden ? "(left out)" : value;
+  };
+  return JSON.parse(JSON.stringify(config, (name, value: unknown) => show(name, value))) as JsonObject;
+}
