@@ -155,7 +155,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       files?.close();
       const ends = [tls?.close(), plain?.close()];
       server.close();
-      await Promise.all(ends);
+      await Promise.all(ends.map(async (one) => one));
     },
   };
 }

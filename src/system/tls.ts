@@ -100,6 +100,9 @@ function openTls(options: ConnectOptions, tls: NonNullable<ConnectOptions["tls"]
   });
 }
 
+/** Whether a certificate carries this name; the error says which it has. */
+export { checkServerIdentity };
+
 export interface ServedTls {
   readonly certificate: string | Buffer;
   readonly key: string | Buffer;

@@ -64,7 +64,7 @@ export const exceptions: Readonly<Record<string, readonly string[]>> = {
 /** node: modules that are allowed outside system/, by folder: no file, no socket, no program is opened through them. */
 export const nodeModules: Readonly<Record<string, readonly string[]>> = {
   bootstrap: ["node:crypto"],
-  identity: ["node:crypto", "node:util"],
+  identity: ["node:crypto", "node:path", "node:util"],
   capture: ["node:crypto"],
   inject: ["node:crypto"],
   "control-plane": ["node:crypto", "node:stream"],
