@@ -81,8 +81,8 @@ describe("connections", () => {
     let dropped = 0;
     for (let one = 0; one < 10_000; one++)
       if (all.opened(one, `10.0.0.${one % 250}`, false, one) !== undefined) dropped += 1;
-    expect(all.size).toBe(1_024);
-    expect(dropped).toBe(10_000 - 1_024);
-    expect(all.sweep(20_000)).toHaveLength(1_024 - 256);
+    expect(all.size).toBe(512);
+    expect(dropped).toBe(10_000 - 512);
+    expect(all.sweep(20_000)).toHaveLength(512 - 256);
   });
 });
