@@ -46,7 +46,8 @@ function readStat(line: string): readonly ListenerStat[] {
   const found = /^listener\.(.+)\.downstream_cx_(active|total): (\d+)$/.exec(line.trim());
   if (found === null) return [];
   const [, address = "", what, value] = found;
-  if (/\.worker_\d+$/.test(address) || address.startsWith("envoy_internal_") || address === "admin") return [];
+  if (/\.(worker_\d+|main_thread)$/.test(address) || address.startsWith("envoy_internal_") || address === "admin")
+    return [];
   return [{ address, what: what === "active" ? "active" : "total", value: Number(value) }];
 }
 

@@ -182,7 +182,7 @@ function stopLive(state: StateOf<"live">, event: EventOf<"stop">, now: Millis, l
       tell("info", "Draining", {
         epoch: current.epoch,
         reason: stop.reason,
-        atMostMs: drainEnd(stop, unknown, limits).latest - now,
+        atMostMs: Math.round(drainEnd(stop, unknown, limits).latest - now),
       }),
       { run: "drain-listeners", epoch: current.epoch, skipExit: false },
       { run: "count-connections", epoch: current.epoch },

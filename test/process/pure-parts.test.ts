@@ -43,6 +43,7 @@ test("connections by listener: ours, internal, worker and admin ones do not coun
     "listener.127.0.0.1_9000.downstream_cx_active: 1",
     "listener.127.0.0.1_9000.downstream_cx_total: 50",
     "listener.admin.downstream_cx_active: 1",
+    "listener.admin.main_thread.downstream_cx_active: 1",
     "listener.envoy_internal_main.downstream_cx_active: 9",
     "something.else: 4",
   ].join("\n");
