@@ -6,8 +6,10 @@ import { field, isList, isObject, list, path } from "./proto-json.ts";
  * with the override merged in. Pure reading; nothing is guessed from our own settings.
  */
 export interface BootstrapFacts {
-  /** Where Envoy's admin answers; undefined when there is none. */
+  /** Where Envoy's admin answers us: an admin on all addresses is asked on loopback. Undefined when there is none. */
   readonly admin: Address | undefined;
+  /** The admin listens on more than loopback: whoever reaches the port can stop Envoy. */
+  readonly adminIsOpen: boolean;
   /** Clusters, listeners come from outside the file; readiness waits for the first answer of each. */
   readonly clusters: DynamicSource;
   readonly listeners: DynamicSource;
@@ -61,7 +63,8 @@ export function bootstrapFacts(
   const clusters = dynamicSource(path(bootstrap, "dynamic_resources", "cds_config"));
   const listeners = dynamicSource(path(bootstrap, "dynamic_resources", "lds_config"));
   return {
-    admin: address(path(bootstrap, "admin", "address")),
+    admin: reachable(address(path(bootstrap, "admin", "address"))),
+    adminIsOpen: isOpen(address(path(bootstrap, "admin", "address"))),
     clusters,
     listeners,
     usesAds: clusters === "ads" || listeners === "ads",
@@ -100,6 +103,14 @@ function address(value: Json | undefined): Address | undefined {
   const pipe = string(path(value, "pipe", "path"));
   return pipe === undefined ? undefined : { kind: "pipe", path: pipe };
 }
+
+const wildcards: Readonly<Record<string, string>> = { "0.0.0.0": "127.0.0.1", "::": "::1" };
+
+const reachable = (at: Address | undefined): Address | undefined =>
+  at?.kind === "tcp" ? { ...at, host: wildcards[at.host] ?? at.host } : at;
+
+const isOpen = (at: Address | undefined): boolean =>
+  at?.kind === "tcp" && !at.host.startsWith("127.") && at.host !== "::1";
 
 function dynamicSource(source: Json | undefined): DynamicSource {
   if (!isObject(source)) return "none";

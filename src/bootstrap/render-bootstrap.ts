@@ -4,7 +4,14 @@ import { type BootstrapFacts, bootstrapFacts } from "./bootstrap-facts.ts";
 import { bootstrapText } from "./bootstrap-text.ts";
 import { field, merged } from "./proto-json.ts";
 import { type TemplateValues, templateValues } from "./template-values.ts";
-import { type BootstrapFiles, hostIpReplaced, readUserDocument, type UserDocument } from "./user-files.ts";
+import {
+  type BootstrapFiles,
+  GO_TEMPLATE,
+  hostIpReplaced,
+  isGoTemplate,
+  readUserDocument,
+  type UserDocument,
+} from "./user-files.ts";
 
 export type { Address, BootstrapFacts, StaticListener } from "./bootstrap-facts.ts";
 export type { BootstrapFiles } from "./user-files.ts";
@@ -121,6 +128,10 @@ async function readTemplate(
 ): Promise<NamedTemplate | undefined> {
   if (text === undefined) return undefined;
   const name = config.bootstrap.path ?? "the bootstrap template";
+  if (isGoTemplate(text)) {
+    problems.add(name, GO_TEMPLATE);
+    return undefined;
+  }
   const document = await readUserDocument(name, text, problems);
   return document === undefined ? undefined : { path: name, template: document.value };
 }
@@ -148,6 +159,9 @@ function notices(config: AgentConfig, files: BootstrapFiles, facts: BootstrapFac
   const statsd = proxy.statsdUdpAddress;
   if (bootstrap.kind === "template" && statsd !== undefined && !facts.stats.sinks.includes("envoy.stat_sinks.statsd")) {
     found.push(`no statistics go to "${statsd}": its name could not be looked up`);
+  }
+  if (facts.adminIsOpen) {
+    found.push(`${file} has the admin on more than loopback: whoever reaches it can stop Envoy`);
   }
   if (facts.admin === undefined && (bootstrap.kind === "custom" || files.template !== undefined)) {
     found.push(`${file} has an admin without an address: readiness and drain can't ask Envoy`);

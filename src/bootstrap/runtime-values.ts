@@ -11,7 +11,7 @@ const defaults: Readonly<Record<string, string | boolean>> = {
   "envoy.reloadable_features.coalesce_lb_rebuilds_on_batch_update": false,
 };
 
-/** The connection limit: a resource monitor of the overload manager now, and Envoy refuses both at once. */
+/** The connection limit: a resource monitor of the overload manager has taken its place. */
 const LIMIT = "overload.global_downstream_max_connections";
 
 /**

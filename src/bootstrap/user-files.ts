@@ -78,9 +78,7 @@ function asDocument(
   problems: Problems,
 ): UserDocument | undefined {
   if (isObject(value)) return { value, text, format };
-  const hint = text.includes("{{")
-    ? "; it looks like a Go template, which pilotfish does not read: see docs/bootstrap.md"
-    : "";
+  const hint = isGoTemplate(text) ? `; ${GO_TEMPLATE}` : "";
   problems.add(name, `it is ${kindOf(value)}, not an object with fields such as "admin" or "static_resources"${hint}`);
   return undefined;
 }
@@ -89,6 +87,13 @@ const kindOf = (value: Json): string =>
   value === null ? "empty" : Array.isArray(value) ? "a list" : `a ${typeof value}`;
 
 const line = (number: number | undefined): string => (number === undefined ? "" : ` in line ${number}`);
+
+export const GO_TEMPLATE =
+  "it is a Go template of pilot-agent, which pilotfish does not read; write it anew as docs/bootstrap.md shows";
+
+/** `{{ .nodeID }}`, `{{- if .zipkin }}`: what stands in pilot-agent's own templates. */
+export const isGoTemplate = (text: string): boolean =>
+  /\{\{-?\s*(?:\.|\$|if\b|range\b|else\b|end\b|with\b|toJson\b)/.test(text);
 
 /** A text that begins with a brace is meant as JSON; YAML's complaint about it would only confuse. */
 const looksLikeJson = (text: string): boolean => /^\s*\{\s*(?:"|\})/.test(text);

@@ -70,5 +70,7 @@ export interface Call {
   /** Name that the program was called by. */
   readonly program: string;
   readonly out: (text: string) => void;
+  /** The same for bytes that may be no text; left out by tests that don't need it. */
+  readonly outBytes?: (bytes: Uint8Array) => void;
   readonly err: (text: string) => void;
 }

@@ -1,16 +1,29 @@
 import { InvalidConfig } from "../foundation/errors.ts";
 import type { Command } from "./command.ts";
+import { completionCommand } from "./commands/completion.ts";
 import { demoCommand } from "./commands/demo.ts";
 import { helpCommand } from "./commands/help.ts";
 import { iptablesCommand } from "./commands/iptables.ts";
 import { proxyCommand } from "./commands/proxy.ts";
+import { requestCommand } from "./commands/request.ts";
+import { versionCommand } from "./commands/version.ts";
+import { waitCommand } from "./commands/wait.ts";
 import { nearMiss } from "./near-miss.ts";
 
 /**
  * Every command of the program, in the order of the help. A module below commands/ holds a light table; what it runs is
  * loaded when it is called. A new command is a new line here.
  */
-export const commands: readonly Command[] = [proxyCommand, iptablesCommand, demoCommand, helpCommand];
+export const commands: readonly Command[] = [
+  proxyCommand,
+  waitCommand,
+  requestCommand,
+  iptablesCommand,
+  demoCommand,
+  versionCommand,
+  completionCommand,
+  helpCommand,
+];
 
 /** The command of that name or further name; InvalidConfig with the nearest name when there is none. */
 export function commandNamed(table: readonly Command[], name: string): Command {

@@ -15,6 +15,7 @@ export interface Outside {
   readonly words: readonly string[];
   readonly env: ReadonlyMap<string, string>;
   readonly out: (text: string) => void;
+  readonly outBytes?: (bytes: Uint8Array) => void;
   readonly err: (text: string) => void;
   /** Gives the signals their default action back. */
   readonly defaultSignals: () => void;
@@ -27,7 +28,14 @@ export async function main(): Promise<void> {
     toStderr(errorText(error));
     exitNow(exitCodeOf(error));
   });
-  const outside = { words: commandLine(), env: environment(), out: toStdout, err: toStderr, defaultSignals };
+  const outside = {
+    words: commandLine(),
+    env: environment(),
+    out: toStdout,
+    outBytes: toStdout,
+    err: toStderr,
+    defaultSignals,
+  };
   exitNow(await runProgram(outside, commands));
 }
 
@@ -53,7 +61,8 @@ async function runCommand(outside: Outside, table: readonly Command[]): Promise<
   }
   judge(command, flags, outside);
   const { run } = await command.load();
-  return run({ flags, env: outside.env, program: "pilotfish", out: outside.out, err: outside.err });
+  const { env, out, outBytes, err } = outside;
+  return run({ flags, env, program: "pilotfish", out, err, ...(outBytes === undefined ? {} : { outBytes }) });
 }
 
 /** The command's name and the words for it: log flags may stand before the name too, as with pilot-agent. */

@@ -23,5 +23,5 @@ export function catchUncaught(): void {
   process.on("unhandledRejection", (error) => lastNet(error));
 }
 
-export const toStdout = (text: string): void => writeTo(1, text);
+export const toStdout = (text: string | Uint8Array): void => writeTo(1, text);
 export const toStderr = (text: string): void => writeTo(2, text);

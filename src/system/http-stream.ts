@@ -1,54 +1,36 @@
-import { type IncomingHttpHeaders, type IncomingMessage, request } from "node:http";
-import type { HttpTarget } from "./http-client.ts";
+import { request } from "node:http";
+import type { HttpRequest } from "./http-client.ts";
 
-/** An answer whose head is here and whose body is still to be read. */
-export interface HttpStream {
-  readonly status: number;
-  readonly headers: IncomingHttpHeaders;
-  /**
-   * The body, piece by piece as it comes; nothing is read ahead of the consumer but what the kernel and one piece hold.
-   * Throws when the body is cut off before its end.
-   */
-  body(): AsyncIterable<Buffer>;
-  /** Gives up: the connection is closed. Harmless when it is over. */
-  close(why?: Error): void;
-}
-
-export interface HttpStreamRequest {
-  readonly to: HttpTarget;
-  readonly path: string;
-  readonly headers: Readonly<Record<string, string>>;
-  /** Closes the connection at any time; the reason reaches whoever waits. */
-  readonly signal: AbortSignal;
-}
-
-/** GET on a fresh connection; resolves with the head. Rejects with Node's error or with the signal's reason. */
-export function openHttpStream({ to, path, headers, signal }: HttpStreamRequest): Promise<HttpStream> {
+/**
+ * One request on a fresh connection whose body is handed on as it comes, whatever its size; the result is the status.
+ * Rejects with Node's error, "no answer within N ms" (for the whole exchange) or "the answer was cut off".
+ */
+export function httpStream(options: Omit<HttpRequest, "limit">, onPart: (part: Uint8Array) => void): Promise<number> {
   return new Promise((resolve, reject) => {
-    signal.throwIfAborted();
-    const outgoing = request({ ...to, path, headers, agent: false });
-    const onAbort = (): void => {
-      outgoing.destroy(signal.reason instanceof Error ? signal.reason : new Error(String(signal.reason)));
+    const length = options.body === undefined ? undefined : Buffer.byteLength(options.body);
+    const outgoing = request({
+      ...options.to,
+      method: options.method ?? "GET",
+      path: options.path,
+      headers: { ...options.headers, ...(length === undefined ? {} : { "content-length": length }) },
+      agent: false,
+    });
+    const timer = setTimeout(() => fail(new Error(`no answer within ${options.timeout} ms`)), options.timeout);
+    const fail = (error: Error): void => {
+      clearTimeout(timer);
+      outgoing.destroy();
+      reject(error);
     };
-    signal.addEventListener("abort", onAbort, { once: true });
-    outgoing.once("close", () => signal.removeEventListener("abort", onAbort));
-    outgoing.once("error", reject);
+    outgoing.on("error", fail);
     outgoing.once("response", (incoming) => {
-      // Errors of the body reach its reader; without a reader they must not end the process.
-      incoming.on("error", () => undefined);
-      outgoing.on("error", () => undefined);
-      resolve({
-        status: incoming.statusCode ?? 0,
-        headers: incoming.headers,
-        body: () => whole(incoming),
-        close: (why) => incoming.destroy(why),
+      incoming.on("data", onPart);
+      incoming.once("error", fail);
+      incoming.once("close", () => {
+        if (!incoming.complete) return fail(new Error("the answer was cut off"));
+        clearTimeout(timer);
+        resolve(incoming.statusCode ?? 0);
       });
     });
-    outgoing.end();
+    outgoing.end(options.body);
   });
-}
-
-async function* whole(incoming: IncomingMessage): AsyncGenerator<Buffer> {
-  for await (const piece of incoming as AsyncIterable<Buffer>) yield piece;
-  if (!incoming.complete) throw new Error("the answer was cut off");
 }

@@ -20,8 +20,8 @@ export const effectiveGid = (): number => process.getegid?.() ?? -1;
  * Writes all of `text` to a descriptor at once. A full pipe is waited for; a closed one is given up silently: a
  * supervisor must not die of its own log.
  */
-export function writeTo(descriptor: 1 | 2, text: string): void {
-  const bytes = Buffer.from(text);
+export function writeTo(descriptor: 1 | 2, text: string | Uint8Array): void {
+  const bytes = typeof text === "string" ? Buffer.from(text) : text;
   let sent = 0;
   while (sent < bytes.length) {
     try {
