@@ -17,6 +17,7 @@ const wrong = {
   missing: "there is no such file",
   directory: "it is a directory",
   "not-executable": "it may not be executed by this user",
+  "not-a-program": "it is not a program",
 } as const;
 
 /**

@@ -15,6 +15,7 @@ import {
   statSync,
   writeSync,
 } from "node:fs";
+import { dirname } from "node:path";
 import { errorCode } from "../foundation/errors.ts";
 
 /** Files are small and local here: synchronous calls, so that nothing else happens between two steps. */
@@ -88,21 +89,46 @@ export function removeFile(path: string): void {
   }
 }
 
-/** Makes the directory (and those above it) when it is not there. An existing one keeps its mode. */
+/**
+ * Makes the directory (and those above it) when it is not there. An existing one keeps its mode. Not Node's `recursive`:
+ * that loops for ever where the kernel answers ENOENT below an existing directory, as /proc does.
+ */
 export function ensureDirectory(path: string, mode: number): void {
-  mkdirSync(path, { recursive: true, mode });
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return;
+  const above = dirname(path);
+  if (above !== path) ensureDirectory(above, mode);
+  try {
+    mkdirSync(path, { mode });
+  } catch (error) {
+    // Somebody else was faster; anything but a directory there is an error.
+    if (errorCode(error) !== "EEXIST" || !statSync(path).isDirectory()) throw error;
+  }
 }
 
-export type Executable = "yes" | "missing" | "directory" | "not-executable";
+export type Executable = "yes" | "missing" | "directory" | "not-executable" | "not-a-program";
 
-/** Whether this process may execute the file. */
+/**
+ * Whether this process may execute the file, and whether it is something to execute: an ELF file or a script. The shell
+ * would run anything else line by line (execvp's fallback), and call an empty file a success.
+ */
 export function executable(path: string): Executable {
   try {
     if (statSync(path).isDirectory()) return "directory";
     accessSync(path, constants.X_OK);
-    return "yes";
+    return isProgram(path) ? "yes" : "not-a-program";
   } catch (error) {
     return errorCode(error) === "ENOENT" || errorCode(error) === "ENOTDIR" ? "missing" : "not-executable";
+  }
+}
+
+function isProgram(path: string): boolean {
+  const file = openSync(path, "r");
+  try {
+    const start = Buffer.alloc(4);
+    readSync(file, start);
+    return start.toString("latin1") === "\x7fELF" || start.toString("latin1", 0, 2) === "#!";
+  } finally {
+    closeSync(file);
   }
 }
 
