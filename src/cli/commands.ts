@@ -1,5 +1,6 @@
 import { InvalidConfig } from "../foundation/errors.ts";
 import type { Command } from "./command.ts";
+import { bootstrapCommand } from "./commands/bootstrap.ts";
 import { completionCommand } from "./commands/completion.ts";
 import { demoCommand } from "./commands/demo.ts";
 import { helpCommand } from "./commands/help.ts";
@@ -19,6 +20,7 @@ export const commands: readonly Command[] = [
   waitCommand,
   requestCommand,
   iptablesCommand,
+  bootstrapCommand,
   demoCommand,
   versionCommand,
   completionCommand,
