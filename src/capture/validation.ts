@@ -77,7 +77,7 @@ async function rounds(
 
 async function readBack(plan: Plan, options: AllOptions, world: World): Promise<readonly Finding[] | undefined> {
   if (!hasCapability(world, capability.netAdmin)) return undefined;
-  const [state, routes] = [await readKernel(world), await readRoutes(world)];
+  const [state, routes] = await Promise.all([readKernel(world), readRoutes(world)]);
   const engine = options.run.engine ?? enginesWithOurs(state)[0] ?? "native";
   return findDrift(plan, state, routes, engine);
 }
