@@ -69,7 +69,7 @@ export const nodeModules: Readonly<Record<string, readonly string[]>> = {
   inject: ["node:crypto"],
   "control-plane": ["node:crypto", "node:stream"],
   status: ["node:http"],
-  metrics: ["node:http", "node:stream", "node:stream/promises", "node:zlib"],
+  metrics: ["node:buffer", "node:http", "node:stream", "node:stream/promises", "node:zlib"],
   xds: ["node:http2"],
   // The gRPC server layer of SDS, ADS and the embedded control plane works on sockets that system/ accepted.
   protocol: ["node:http2", "node:stream"],
