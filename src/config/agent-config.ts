@@ -24,8 +24,19 @@ export interface AgentConfig {
   readonly xds: XdsSettings;
   /** Raw text of ISTIO_KUBE_APP_PROBERS; read by the part that serves application probes. */
   readonly appProbers: string | undefined;
+  /** How the application's probes are carried out; the defaults where it is absent. */
+  readonly probes?: ProbeSettings;
   /** One sentence for each thing that was accepted but does nothing (yet); logged once at the start. */
   readonly notices: readonly string[];
+}
+
+export interface ProbeSettings {
+  /** ISTIO_ENABLE_HTTP2_PROBING: offer HTTP/2 to HTTPS probes. Default true. */
+  readonly http2: boolean;
+  /** REWRITE_PROBE_LEGACY_LOCALHOST_DESTINATION: ask localhost instead of the pod's address. Default false. */
+  readonly legacyLocalhost: boolean;
+  /** ENABLE_PROBE_KEEPALIVE_CONNECTIONS. Default false. */
+  readonly keepAlive: boolean;
 }
 
 export type Role = "sidecar" | "router" | "waypoint";
