@@ -22,6 +22,8 @@ export interface AgentConfig {
   readonly stop: StopSettings;
   readonly identity: IdentitySettings;
   readonly xds: XdsSettings;
+  /** --profiling: profiles below /debug of the status server. */
+  readonly profiling: boolean;
   /** Raw text of ISTIO_KUBE_APP_PROBERS; read by the part that serves application probes. */
   readonly appProbers: string | undefined;
   /** How the application's probes are carried out; the defaults where it is absent. */

@@ -84,8 +84,10 @@ export function buildAgentConfig(input: ConfigInput, asked?: Asked): AgentConfig
     stop,
     identity,
     xds: readXdsSettings(env, problems),
+    profiling: flags.boolean("profiling") ?? true,
     appProbers: env.text("ISTIO_KUBE_APP_PROBERS"),
   };
+  flags.boolean("disableInternalTelemetry");
   readNotYet(env, metadata.fields, problems, notices);
   asked?.(env.asked);
   problems.throwIfAny();
