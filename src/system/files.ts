@@ -15,6 +15,7 @@ import {
   statSync,
   writeSync,
 } from "node:fs";
+import { dirname } from "node:path";
 import { errorCode } from "../foundation/errors.ts";
 
 /** Files are small and local here: synchronous calls, so that nothing else happens between two steps. */
@@ -90,7 +91,19 @@ export function removeFile(path: string): void {
 
 /** Makes the directory (and those above it) when it is not there. An existing one keeps its mode. */
 export function ensureDirectory(path: string, mode: number): void {
-  mkdirSync(path, { recursive: true, mode });
+  try {
+    mkdirSync(path, { recursive: true, mode });
+  } catch (error) {
+    if (errorCode(error) !== "ENOENT") throw error;
+    makeEach(path, mode);
+  }
+}
+
+/** Node's recursive mkdir says ENOENT on a read-only file system; one folder at a time tells the real reason. */
+function makeEach(path: string, mode: number): void {
+  if (fileExists(path)) return;
+  if (dirname(path) !== path) makeEach(dirname(path), mode);
+  mkdirSync(path, { mode });
 }
 
 export type Executable = "yes" | "missing" | "directory" | "not-executable";
