@@ -19,6 +19,8 @@ export interface DatagramCalls {
   receive(descriptor: number): ReceivedDatagram | undefined;
   /** Another descriptor of the same kernel object, close-on-exec. */
   duplicate(descriptor: number): number;
+  /** Whether it is a listening stream socket (SO_ACCEPTCONN). */
+  isListening(descriptor: number): boolean;
   close(descriptor: number): void;
 }
 
@@ -50,6 +52,7 @@ const SOCK_DGRAM = 2;
 const SOCK_NONBLOCK = 0x800;
 const SOCK_CLOEXEC = 0x80000;
 const SOL_SOCKET = 1;
+const SO_ACCEPTCONN = 30;
 const SCM_RIGHTS = 1;
 const MSG_CTRUNC = 0x8;
 const MSG_TRUNC = 0x20;
@@ -98,6 +101,7 @@ function load(): DatagramCalls {
   const sendmsg = libc.func("long sendmsg(int fd, void *message, int flags)");
   const recvmsg = libc.func("long recvmsg(int fd, void *message, int flags)");
   const fcntl = libc.func("int fcntl(int fd, int command, ...)");
+  const getsockopt = libc.func("int getsockopt(int fd, int level, int name, void *value, void *length)");
   const close = libc.func("int close(int fd)");
   // koffi's own memory, which does not move: the header holds addresses into it.
   const at = koffi.alloc("uint8", ALL);
@@ -138,6 +142,10 @@ function load(): DatagramCalls {
       const copy = fcntl(descriptor, F_DUPFD_CLOEXEC, "int", 3);
       if (copy < 0) throw failed("fcntl");
       return copy;
+    },
+    isListening(descriptor) {
+      const value = new Int32Array(1);
+      return getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, value, new Uint32Array([4])) === 0 && value[0] === 1;
     },
     close: (descriptor) => {
       close(descriptor);

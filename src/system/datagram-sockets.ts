@@ -24,6 +24,8 @@ export interface DatagramSockets {
   closeDescriptor(descriptor: number): void;
   /** Number of the kernel object behind a descriptor: equal numbers are the same socket. */
   identityOf(descriptor: number): number;
+  /** Whether connections can be accepted on it. */
+  isListening(descriptor: number): boolean;
 }
 
 export interface ReceiveOptions {
@@ -77,6 +79,7 @@ export function socketsWith(calls: DatagramCalls): DatagramSockets {
     },
     duplicate: (descriptor) => calls.duplicate(descriptor),
     closeDescriptor: (descriptor) => calls.close(descriptor),
+    isListening: (descriptor) => calls.isListening(descriptor),
     identityOf: (descriptor) => fstatSync(descriptor).ino,
   };
 }
