@@ -123,10 +123,15 @@ function getHttp1(what: ProbeGet, socket: Socket, keepAlive: boolean): Promise<E
       insecureHTTPParser: true,
       maxHeaderSize: HEADER_SIZE,
     });
+    // Without an agent node:http takes every connection for the last one.
+    outgoing.shouldKeepAlive = keepAlive;
     outgoing.on("error", reject);
-    // After an answer this comes too late to matter; without one (an upgrade, for instance) it is all that comes.
-    outgoing.once("close", () => reject(new Error("the connection was closed without an answer")));
+    let answered = false;
+    outgoing.once("close", () => {
+      if (!answered) reject(new Error("the connection was closed without an answer"));
+    });
     outgoing.once("response", (incoming) => {
+      answered = true;
       readBody(incoming, what.bodyLimit).then((body) => {
         const { statusCode: status = 0, headers } = incoming;
         const reusable =

@@ -87,6 +87,8 @@ export interface Asked {
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
+  /** Gives up after this, ms. */
+  readonly timeout?: number;
 }
 
 export interface Answered {
