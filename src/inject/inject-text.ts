@@ -2,6 +2,7 @@ import type { Problem } from "../foundation/errors.ts";
 import { type DocumentOptions, injectDocument, type Outcome, removeFromDocument } from "./inject-document.ts";
 import type { InjectorConfig } from "./injector-config.ts";
 import { difference, type Operation } from "./json-patch.ts";
+import type { JsonObject } from "./json-value.ts";
 import type { Note } from "./notes.ts";
 import { type ManifestDocument, readManifests } from "./yaml-stream.ts";
 
@@ -27,8 +28,8 @@ export interface TextResult {
   /** The old file as the same printer writes it, so that a comparison shows what changed and nothing else. */
   readonly before: string;
   readonly reports: readonly PodReport[];
-  /** For each document what was changed in it. */
-  readonly changes: readonly (readonly Operation[])[];
+  /** Each document. */
+  readonly documents: readonly DocumentChange[];
   readonly problems: readonly Problem[];
 }
 
@@ -41,16 +42,21 @@ export function injectText(text: string, options: TextOptions, config: InjectorC
     text: file.join(parts.map((part) => part.text)),
     before: file.join(parts.map((part) => part.before)),
     reports: parts.flatMap((part) => part.reports),
-    changes: parts.map((part) => part.operations),
+    documents: parts,
     problems,
   };
 }
 
-interface Part {
-  readonly text: string;
+export interface DocumentChange {
+  /** Printed, before and after. */
   readonly before: string;
-  readonly reports: readonly PodReport[];
+  readonly text: string;
+  readonly after: JsonObject | undefined;
   readonly operations: readonly Operation[];
+}
+
+interface Part extends DocumentChange {
+  readonly reports: readonly PodReport[];
 }
 
 function oneDocument(
@@ -60,7 +66,7 @@ function oneDocument(
   problems: Problem[],
 ): Part {
   const before = document.print([], document.value);
-  if (document.value === undefined) return { text: before, before, reports: [], operations: [] };
+  if (document.value === undefined) return { text: before, before, after: undefined, reports: [], operations: [] };
   const result = options.remove ? removeFromDocument(document.value) : injectDocument(document.value, options, config);
   const placeOf = (pointer: string): string => `${options.path}:${document.lineOf(pointer)}`;
   for (const { done } of result.outcomes) {
@@ -71,6 +77,7 @@ function oneDocument(
   return {
     text: operations.length === 0 ? before : document.print(operations, result.document),
     before,
+    after: result.document,
     operations,
     reports: result.outcomes.map((outcome) => ({
       outcome,

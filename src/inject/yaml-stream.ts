@@ -173,7 +173,7 @@ function editMap(document: Document, map: YAMLMap, key: string, operation: Opera
 function child(document: Document, node: unknown, step: string): unknown {
   if (isSeq(node)) {
     const index = Number(step);
-    node.items[index] = resolved(document, node.items[index]);
+    if (isAlias(node.items[index])) node.items[index] = resolved(document, node.items[index]);
     return node.items[index];
   }
   if (!isMap(node)) return undefined;

@@ -26,3 +26,21 @@ describe("injected manifests are as they were when a person last read them", () 
     });
   }
 });
+
+describe("what people wrote around the values stays", () => {
+  const commentsIn = (text: string): readonly string[] =>
+    text.split("\n").flatMap((line) => /(?:^|\s)(#.*)$/.exec(line)?.[1] ?? []);
+
+  for (const name of cases) {
+    test(`${name}: every comment`, () => {
+      const { pod, config } = readCase(name);
+      for (const mode of modes) {
+        const result = inject(pod, config, mode);
+        if (result.problems.length > 0) continue;
+        // The user's own proxy container moves, and the comment of an alias goes with the alias.
+        const left = commentsIn(pod).filter((comment) => !commentsIn(result.text).includes(comment));
+        expect(left).toEqual(name === "anchors" ? ["# the same question"] : []);
+      }
+    });
+  }
+});

@@ -17,11 +17,11 @@ const inject = (document: JsonObject, mode: Mode | undefined, settings = config)
   injectDocument(document, { namespace: "default", mode }, settings).document;
 const runs = { numRuns: Number(process.env["PILOTFISH_LAW_RUNS"] ?? 400) };
 
-const ourNames = new Set(["istio-proxy", "istio-init", "istio-validation"]);
+const ourNames = new Set(['"istio-proxy"', '"istio-init"', '"istio-validation"']);
 const users = (pod: JsonObject, field: string): readonly Json[] =>
   objectsOf(objectOr(pod["spec"])[field])
     .map((one) => one["name"] ?? null)
-    .filter((one) => !ourNames.has(String(one)));
+    .filter((one) => !ourNames.has(JSON.stringify(one)));
 
 describe("laws of injection", () => {
   test("twice, in any modes, is once in the last mode", () => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { parseAllDocuments } from "yaml";
 import { injectDocument } from "../../src/inject/inject-document.ts";
-import { isObject, type Json, type JsonObject, objectsOf } from "../../src/inject/json-value.ts";
+import { isObject, type Json, type JsonObject, objectOr, objectsOf } from "../../src/inject/json-value.ts";
 import { objectAt, podPlace } from "../../src/inject/pod-kinds.ts";
 import { objectionsTo } from "../helpers/kubernetes-schema.ts";
 import { cases, configOf, inject, modes, readCase } from "./golden-cases.ts";
@@ -63,13 +63,13 @@ describe("what the peer does badly (capture-and-injection.md 7.11 to 7.17)", () 
     const inits = objectsOf((twice["spec"] as JsonObject)["initContainers"]);
     const args = inits[0]?.["args"] as readonly string[];
     expect(args.slice(args.indexOf("-u"), args.indexOf("-u") + 4)).toEqual(["-u", "1234", "-g", "1337"]);
-    expect((inits[1]?.["securityContext"] as JsonObject)["runAsUser"]).toBe(1234);
+    expect(objectOr(inits[1]?.["securityContext"])["runAsUser"]).toBe(1234);
   });
 
   test("classic: the start-up probe of a user's native sidecar asks the sidecar itself", () => {
     const spec = once(readPod("native-user-sidecar-probes"), "classic")["spec"] as JsonObject;
     const [, cache, init] = objectsOf(spec["initContainers"]);
-    expect((cache?.["startupProbe"] as JsonObject)["httpGet"]).toEqual({ path: "/up", port: "cache" });
+    expect(objectOr(cache?.["startupProbe"])["httpGet"]).toEqual({ path: "/up", port: "cache" });
     const args = init?.["args"] as readonly string[];
     expect(args[args.indexOf("-d") + 1]).toBe("15090,15021,7000,15020");
   });

@@ -29,7 +29,7 @@ function twice(list: readonly (Json | undefined)[], what: string): readonly stri
 const runOnceFaults = (container: JsonObject): readonly string[] =>
   ["livenessProbe", "readinessProbe", "startupProbe", "lifecycle"]
     .filter((field) => container[field] !== undefined)
-    .map((field) => `${String(container["name"])} is run once and has a ${field}`);
+    .map((field) => `${show(container["name"])} is run once and has a ${field}`);
 
 function containerFaults(container: JsonObject, volumes: readonly (Json | undefined)[]): readonly string[] {
   const name = textOf(container["name"]) ?? "";
@@ -37,7 +37,7 @@ function containerFaults(container: JsonObject, volumes: readonly (Json | undefi
   const mounts = objectsOf(container["volumeMounts"]);
   return [
     ...twice(
-      ports.map((one) => `${String(one["containerPort"])}/${String(one["protocol"] ?? "TCP")}`),
+      ports.map((one) => `${show(one["containerPort"])}/${show(one["protocol"] ?? "TCP")}`),
       `${name}: port`,
     ),
     ...twice(
@@ -54,7 +54,7 @@ function containerFaults(container: JsonObject, volumes: readonly (Json | undefi
     ),
     ...mounts
       .filter((one) => !volumes.includes(one["name"]))
-      .map((one) => `${name} mounts ${String(one["name"])}, which is no volume`),
+      .map((one) => `${name} mounts ${show(one["name"])}, which is no volume`),
     ...hooksOf(container)
       .filter(({ hook }) => handlers(hook) !== 1)
       .map(({ field }) => `${name}: ${field} has not one handler`),
@@ -78,7 +78,7 @@ function resourceFaults(name: string, resources: JsonObject): readonly string[] 
   const [requests, limits] = [objectOr(resources["requests"]), objectOr(resources["limits"])];
   return Object.entries(requests).flatMap(([kind, amount]) => {
     const limit = limits[kind];
-    const more = limit !== undefined && (quantityOf(String(amount)) ?? 0) > (quantityOf(String(limit)) ?? 0);
+    const more = limit !== undefined && (quantityOf(show(amount)) ?? 0) > (quantityOf(show(limit)) ?? 0);
     return more ? [`${name} asks for more ${kind} than its limit`] : [];
   });
 }
@@ -104,7 +104,7 @@ function proberFaults(pod: JsonObject, all: readonly JsonObject[]): readonly str
     ...Object.keys(table)
       .filter((path) => !paths.includes(path))
       .map((path) => `nobody asks ${path}`),
-    ...(new Set([...asked.map((one) => String(one.port)), ...statusPorts(pod, all)]).size > 1
+    ...(new Set([...asked.map((one) => show(one.port)), ...statusPorts(pod, all)]).size > 1
       ? ["several status ports"]
       : []),
   ];
@@ -114,9 +114,9 @@ function proberFaults(pod: JsonObject, all: readonly JsonObject[]): readonly str
 function statusPorts(pod: JsonObject, all: readonly JsonObject[]): readonly string[] {
   const annotations = objectOr(objectOr(pod["metadata"])["annotations"]);
   const merged =
-    annotations["prometheus.io/path"] === "/stats/prometheus" ? [String(annotations["prometheus.io/port"])] : [];
+    annotations["prometheus.io/path"] === "/stats/prometheus" ? [show(annotations["prometheus.io/port"])] : [];
   const words = all
-    .filter((one) => ["istio-proxy", "istio-init"].includes(String(one["name"])))
+    .filter((one) => ["istio-proxy", "istio-init"].includes(show(one["name"])))
     .flatMap((one) => JSON.stringify(one["lifecycle"] ?? "").match(/--debug-port=\d+/g) ?? [])
     .map((one) => one.slice("--debug-port=".length));
   const init = all.find(
@@ -126,3 +126,5 @@ function statusPorts(pod: JsonObject, all: readonly JsonObject[]): readonly stri
   const excluded = args[args.indexOf("-d") + 1]?.split(",").at(-1);
   return [...merged, ...words, ...(init === undefined || excluded === undefined ? [] : [excluded])];
 }
+
+const show = (value: Json | undefined): string => (typeof value === "string" ? value : JSON.stringify(value ?? null));
