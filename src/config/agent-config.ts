@@ -26,6 +26,8 @@ export interface AgentConfig {
   readonly profiling: boolean;
   /** Raw text of ISTIO_KUBE_APP_PROBERS; read by the part that serves application probes. */
   readonly appProbers: string | undefined;
+  /** PILOTFISH_LOOPBACK_CONTROL: false leaves only the unix socket for what changes or reveals. Default true. */
+  readonly loopbackControl?: boolean;
   /** How the application's probes are carried out; the defaults where it is absent. */
   readonly probes?: ProbeSettings;
   /** One sentence for each thing that was accepted but does nothing (yet); logged once at the start. */
