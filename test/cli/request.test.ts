@@ -3,6 +3,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import { requestCommand } from "../../src/cli/commands/request.ts";
 import { parseArguments } from "../../src/cli/parse-arguments.ts";
 import { readRequest, run } from "../../src/cli/run-request.ts";
+import { readYaml } from "../../src/config/yaml-reader.ts";
 import { InvalidConfig, Refused, Unavailable } from "../../src/foundation/errors.ts";
 import { freePorts } from "../helpers/free-ports.ts";
 import { temporaryFolder } from "../helpers/paths.ts";
@@ -30,6 +31,12 @@ describe("what the words ask for", () => {
     expect(() => read(["GET", "/", "--debug-port=22"], env)).toThrow(
       /use one of 9901, 9920, 9921, 15000, 15004, 15020, 15021/,
     );
+  });
+
+  test("PROXY_CONFIG in YAML counts too", () => {
+    const { flags } = parseArguments(["GET", "/"], requestCommand.options);
+    const env = new Map([["PROXY_CONFIG", "proxyAdminPort: 9901"]]);
+    expect(readRequest({ flags, env }, readYaml).where).toBe("port 9901");
   });
 
   test("all that is wrong at once", () => {

@@ -57,6 +57,7 @@ describe("flags", () => {
     ["--proxyComponentLogLevel=misc", '--proxyComponentLogLevel: "misc" can\'t be used'],
     ["--log_output_level=ads:loud", '--log_output_level: "ads:loud" can\'t be used; use SCOPE:LEVEL with debug, info'],
     ["--log_as_json=perhaps", '--log_as_json: "perhaps" can\'t be used'],
+    ["--ip=10.0.0", '--ip: "10.0.0" is no address; use one such as 10.0.0.1 or fd00::1'],
     ["--profiling=often", '--profiling: "often" can\'t be used'],
     ["--disableInternalTelemetry=x", '--disableInternalTelemetry: "x" can\'t be used'],
     ["--stsPort=-2", '--stsPort: "-2" can\'t be used'],

@@ -21,6 +21,13 @@ describe("the node's id", () => {
   });
 });
 
+test("an id that no control plane accepts is told, unless nobody is meant to see it", () => {
+  const env = { POD_NAME: "", POD_NAMESPACE: "" };
+  const told = (...args: readonly string[]) => agentConfig({ env, args }).notices;
+  expect(told()).toEqual([expect.stringMatching(/^POD_NAME and POD_NAMESPACE not set: the node's id lacks it/)]);
+  for (const args of [["--id=x"], ["--service-node=x"], ["-c", "/envoy.yaml"]]) expect(told(...args)).toEqual([]);
+});
+
 describe("addresses", () => {
   const at = (interfaceName: string, address: string, more: Partial<PodAddress> = {}): PodAddress => ({
     interfaceName,
