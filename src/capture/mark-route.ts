@@ -90,7 +90,8 @@ const ruleArgs = (family: Family, verb: "add" | "del", mark: number, table: stri
   String(mark),
   "lookup",
   table,
-  ...(verb === "add" ? ["protocol", routeProtocol] : []),
+  // Just before the main table's; fixed, so that the way to a state does not show in it.
+  ...(verb === "add" ? ["pref", "32765", "protocol", routeProtocol] : []),
 ];
 
 const routeArgs = (family: Family, verb: "add" | "del", table: string): readonly string[] => [

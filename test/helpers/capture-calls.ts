@@ -1,5 +1,6 @@
 import type { AllOptions } from "../../src/capture/capture-options.ts";
 import { type Outcome, runCapture } from "../../src/capture/run-capture.ts";
+import type { World } from "../../src/capture/world.ts";
 import { type OptionSet, optionsOf } from "../capture/option-sets.ts";
 import type { Namespace } from "./network-namespaces.ts";
 
@@ -13,10 +14,11 @@ export async function capture(
   namespace: Namespace,
   options: AllOptions,
   run: Partial<AllOptions["run"]> = {},
+  world: World = namespace.world,
 ): Promise<Called> {
   const said: string[] = [];
   const speech = { out: (text: string) => void said.push(text), err: (text: string) => void said.push(text) };
-  const outcome = await runCapture({ ...options, run: { ...options.run, ...run } }, namespace.world, speech);
+  const outcome = await runCapture({ ...options, run: { ...options.run, ...run } }, world, speech);
   return { outcome, text: said.join("") };
 }
 

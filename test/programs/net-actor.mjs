@@ -43,7 +43,7 @@ function dial({ host, port, source, limit = 1000 }, done) {
   socket.on("end", () => finish({ error: "closed" }));
 }
 
-/** Dials without end; each answer is counted by who gave it. */
+/** Dials without end, `pause` ms apart; each answer is counted by who gave it. */
 function hammer(target) {
   hammering++;
   const again = () => {
@@ -52,7 +52,7 @@ function hammer(target) {
       socket.resetAndDestroy();
       const key = `${target.name} ${answer.at ?? answer.error}`;
       counts.set(key, (counts.get(key) ?? 0) + 1);
-      setImmediate(again);
+      setTimeout(again, target.pause ?? 0);
     });
   };
   again();
