@@ -20,7 +20,7 @@ import type { Exchange, Route } from "./routes.ts";
 export type Handler = (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
 
 export interface StatusDeps {
-  readonly config: Pick<AgentConfig, "bootstrap"> & ProbesConfig;
+  readonly config: Pick<AgentConfig, "bootstrap" | "loopbackControl"> & ProbesConfig;
   readonly clock: Clock;
   readonly log: Log;
   /** Who has a say in readiness, the most telling first. */
@@ -36,8 +36,6 @@ export interface StatusDeps {
   readonly nameTable?: () => Json | undefined;
   /** --profiling. */
   readonly profiling?: boolean;
-  /** False closes everything that changes or reveals on loopback, too: the unix socket alone is left. */
-  readonly loopbackControl?: boolean;
   /** Further routes: the status page. */
   readonly routes?: readonly Route[];
   readonly onBug: (error: unknown) => void;
@@ -69,7 +67,7 @@ export function createStatusServer(deps: StatusDeps): StatusServer {
   const routes = [...statusRoutes(deps, readiness), ...probes.routes, ...(deps.routes ?? [])];
   const dispatcher = new Dispatcher({ clock, log, routes });
   const serve = dispatcher.serve.bind(dispatcher);
-  const loopback = deps.loopbackControl ?? true;
+  const loopback = deps.config.loopbackControl ?? true;
   const tcp = new HttpFront({ clock, log, onBug, serve, callerOf: (socket) => tcpCaller(socket, loopback) });
   const unix = new HttpFront({ clock, log, onBug, serve, callerOf: unixCaller });
   return {
