@@ -11,9 +11,11 @@ import { configFixture } from "./config-fixture.ts";
 const page = readFileSync(join(root, "docs/bootstrap.md"), "utf8");
 const values = templateValues(configFixture(), noChoices, new Problems());
 
-/** The row of the table that begins with this name. */
+const section = page.slice(page.indexOf("## Your own template"), page.indexOf("## Your own file"));
+
+/** The row of the section's table that begins with this name. */
 const row = (name: string): string =>
-  page.split("\n").find((line) => line.startsWith("| ") && line.split("|")[1]?.includes(`\`${name}\``)) ?? "";
+  section.split("\n").find((line) => line.startsWith("| ") && line.split("|")[1]?.includes(`\`${name}\``)) ?? "";
 
 describe("docs/bootstrap.md", () => {
   test.each([...Object.keys(values), "builtin", "parts", "sdsConfig"])("lists the name %s", (name) => {
