@@ -110,9 +110,15 @@ describe("a question to a URL", () => {
 
 describe("flags", () => {
   test("defaults are the peer's", () => {
-    const { url, limits } = readWait({ flags: flagsOf([]) });
+    const { url, limits } = readWait({ flags: flagsOf([]), env: new Map() });
     expect(url.href).toBe("http://localhost:15021/healthz/ready");
     expect(limits).toEqual({ total: 60_000, request: 500, period: 500 });
+  });
+
+  test("the port that the environment moved", () => {
+    const env = new Map([["ENVOY_STATUS_PORT", "9921"]]);
+    expect(readWait({ flags: flagsOf([]), env }).url.port).toBe("9921");
+    expect(readWait({ flags: flagsOf(["--url=http://localhost:1/"]), env }).url.port).toBe("1");
   });
 
   test("all that is wrong at once", () => {
@@ -125,7 +131,7 @@ describe("flags", () => {
       "--",
     ];
     try {
-      readWait({ flags: flagsOf(words) });
+      readWait({ flags: flagsOf(words), env: new Map() });
       expect.unreachable();
     } catch (error) {
       expect(error).toBeInstanceOf(InvalidConfig);

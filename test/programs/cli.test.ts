@@ -4,7 +4,7 @@ import { createServer, type Server } from "node:http";
 import { afterEach, describe, expect, test } from "vitest";
 import { eventually } from "../helpers/eventually.ts";
 import { freePorts } from "../helpers/free-ports.ts";
-import { pilotfish, temporaryFolder } from "../helpers/paths.ts";
+import { pilotfish, root, temporaryFolder } from "../helpers/paths.ts";
 
 /** The built program behind its launcher, in an empty folder, with nothing of our own environment but PATH. */
 class Program {
@@ -149,6 +149,21 @@ describe("wait", () => {
     waiting.child.kill(signal);
     expect(await waiting.ended).toEqual({ code: null, signal });
   });
+});
+
+describe("an error that nobody caught", () => {
+  test.each(["setTimeout(() => { throw new Error('late') }, 1)", "void Promise.reject(new Error('late'))"])(
+    "%s reaches the net, with its own exit code",
+    async (body) => {
+      const net = `${root}/src/system/command-line.ts`;
+      const text = `import { catchUncaught, onUncaught, toStderr } from ${JSON.stringify(net)};
+        catchUncaught();
+        onUncaught((error) => { toStderr(String(error)); process.exit(70); });
+        ${body}; setTimeout(() => process.exit(0), 20_000);`;
+      const seen = await program.run(["--input-type=module-typescript", "-e", text], {}, process.execPath);
+      expect(seen).toMatchObject({ code: 70, err: "Error: late" });
+    },
+  );
 });
 
 describe("output", () => {
