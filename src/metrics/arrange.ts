@@ -63,7 +63,8 @@ function* allEntries(family: HeldFamily, output: Output): Generator<Entry> {
 /** By the name as the page spells it: the lines are in the page's form already. */
 function kindOf(name: string, { naming, metadata }: HeldFamily, { escaping }: Output): SampleKind | undefined {
   const base = escapeName(metadata.name, escaping, isPlainName);
-  return naming.suffixes.find(({ suffix }) => name === base + suffix)?.kind;
+  const known = naming.suffixes.find(({ suffix }) => name === base + suffix)?.kind;
+  return known ?? (name === `${naming.family}_created` ? "created" : undefined);
 }
 
 const seriesOf = (sample: Sample, without = ""): string => {
@@ -134,8 +135,9 @@ function boundOf({ sample, kind }: Entry): number {
 function keepsRules(group: readonly Entry[], type: FamilyType): boolean {
   const times = new Set(group.map(({ time }) => time === undefined));
   if (times.size > 1) return false;
-  if (type === "stateset") return group.every(({ sample }) => ["0", "1"].includes(sample.value) && hasState(sample));
   const values = group.map((entry) => parseNumber(entry.sample.value) ?? Number.NaN);
+  if (type === "stateset")
+    return group.every(({ sample }, i) => (values[i] === 0 || values[i] === 1) && hasState(sample));
   if (type === "info") return group.every(({ time }, i) => values[i] === 1 && time === undefined);
   if (type === "counter") return group.every(({ kind }, i) => kind !== "total" || (values[i] ?? -1) >= 0);
   if (type === "gauge" || type === "unknown") return true;

@@ -1,6 +1,6 @@
 import { type Escaping, type Form, LF, type Metadata } from "./exposition.ts";
 import { GroupCheck, LabelHash } from "./group-check.ts";
-import { labelList, parseLine, type Sample, sampleLine } from "./line-parse.ts";
+import { labelList, parseLine, type Sample, sampleLine, timeFits } from "./line-parse.ts";
 import { LineScan, numberEnd, numberIn, parseNumber } from "./line-scan.ts";
 import { isGrouped, type Naming, type Suffix } from "./naming.ts";
 import { LineStore, type Sink } from "./sinks.ts";
@@ -104,11 +104,12 @@ export class FamilyLines {
     return undefined;
   }
 
-  /** Text has whole milliseconds; OpenMetrics' seconds may have a fraction. */
+  /** Text has whole milliseconds from 1970 on; OpenMetrics' seconds may have a sign and a fraction. */
   #timeMayStay(bytes: Uint8Array): boolean {
     const { from, to } = this.#facts;
     if (from !== to) return false;
     if (from === "openmetrics") return true;
+    if (bytes[this.#scan.timeStart] === 45) return false;
     for (let i = this.#scan.timeStart; i < this.#scan.end; i++) if (bytes[i] === 46) return false;
     return true;
   }
@@ -211,8 +212,10 @@ export class FamilyLines {
     else if (this.#grouped) this.#takeInGroup(sample, suffix, line);
     else {
       const right = this.#rightAlone(sample, suffix);
+      // In the text format there is no milder form in which such a sample could go out.
+      const strict = sink.strict || this.#facts.to === "text";
       if (!right) sink.unclean();
-      if (right || !sink.strict) sink.append(line, 0, line.length, 1);
+      if (right || !strict) sink.append(line, 0, line.length, 1);
       else tally.drop("semantics", 1);
     }
     return true;
@@ -220,6 +223,7 @@ export class FamilyLines {
 
   #written(sample: Sample, { kind }: Suffix): Buffer | undefined {
     const { to, escaping } = this.#facts;
+    if (!timeFits(sample, to)) return undefined;
     const names = sample.labels.map(([name]) => labelList([[name, ""]], escaping));
     if (new Set(names).size < names.length) return undefined;
     if (to === "openmetrics" && sample.labels.some(([name]) => name.startsWith("__"))) return undefined;
@@ -230,8 +234,8 @@ export class FamilyLines {
   #rightAlone(sample: Sample, { kind }: Suffix): boolean {
     const value = parseNumber(sample.value) ?? Number.NaN;
     if (this.#facts.to === "text") {
-      const bound = kind === "bucket" ? boundOf(sample, "le") : kind === "quantile" ? boundOf(sample, "quantile") : 0;
-      return bound !== undefined || kind === "quantile";
+      if (kind === "bucket") return boundOf(sample, "le") !== undefined;
+      return kind !== "quantile" || !hasLabel(sample, "quantile") || boundOf(sample, "quantile") !== undefined;
     }
     if (kind === "total") return value >= 0;
     return kind !== "info" || (value === 1 && sample.time === undefined);
@@ -305,6 +309,8 @@ function boundOf(sample: Sample, label: string): number | undefined {
   const text = sample.labels.find(([name]) => name === label)?.[1];
   return text === undefined ? undefined : parseNumber(text);
 }
+
+const hasLabel = ({ labels }: Sample, label: string): boolean => labels.some(([name]) => name === label);
 
 /** One line as a sample; the line feed is not part of it. */
 export const readSample = (bytes: Buffer, start: number, end: number, form: Form): Sample | undefined =>

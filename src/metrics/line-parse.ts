@@ -136,7 +136,8 @@ function number(text: string | undefined): string | undefined {
 }
 
 function isTime(text: string, form: Form): boolean {
-  if (form === "text") return /^-?\d{1,18}$/.test(text);
+  // Prometheus' own text parser knows no time before 1970.
+  if (form === "text") return /^\d{1,18}$/.test(text);
   const value = parseNumber(text);
   return value !== undefined && Math.abs(value) < 1e15;
 }
@@ -185,7 +186,10 @@ function exemplarText(exemplar: Exemplar, escaping: Escaping): string {
 function convertTime(time: string, { from, to }: Spelling): string {
   if (from === to) return time;
   if (to === "text") return String(Math.round(Number(time) * 1000));
-  const [sign, digits] = time.startsWith("-") ? ["-", time.slice(1)] : ["", time];
-  const padded = digits.padStart(4, "0");
-  return `${sign}${padded.slice(0, -3)}.${padded.slice(-3)}`;
+  const padded = time.padStart(4, "0");
+  return `${padded.slice(0, -3)}.${padded.slice(-3)}`;
 }
+
+/** Whether the sample's time can be written in the form `to`. */
+export const timeFits = ({ time }: Sample, to: Form): boolean =>
+  time === undefined || to === "openmetrics" || Number(time) >= 0;

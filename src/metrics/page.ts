@@ -72,7 +72,7 @@ export class MergedPage {
   ): Opened {
     const wanted = nameFamily(metadata, from, this.output.form, this.output.escaping);
     const held = this.#claims.get(wanted.family);
-    if (held !== undefined && held.naming.family === wanted.family && held.naming.type === wanted.type)
+    if (held !== undefined && (isSameFamily(held, wanted) || this.#areItsTimes(held, wanted, tally)))
       return { naming: wanted, sink: this.#joining(held, tally), alone: false };
     const naming = this.#free(wanted) ? wanted : this.#plainer(wanted, metadata);
     if (naming === undefined) return { naming: wanted, sink: new DropSink(tally, wanted.family), alone: false };
@@ -80,6 +80,14 @@ export class MergedPage {
       throw new CutOff("too_many_families", `more than ${this.#limits.families} families on one page`);
     const sink = hold ? this.#holding(naming, metadata, tally, filter) : this.#streaming(naming, metadata, tally);
     return { naming, sink, alone: true };
+  }
+
+  /** What is a family of its own in the text format (`x_created`, a gauge) belongs to `x` in OpenMetrics. */
+  #areItsTimes({ naming, tally }: HeldFamily, wanted: Naming, from: Tally): boolean {
+    const counts = naming.type === "counter" || naming.type === "histogram" || naming.type === "summary";
+    const times = wanted.type === "gauge" || wanted.type === "unknown";
+    const named = wanted.family === `${naming.family}_created`;
+    return this.output.form === "openmetrics" && tally === from && counts && times && named;
   }
 
   #free({ claims }: Naming): boolean {
@@ -180,3 +188,6 @@ export class MergedPage {
     }
   }
 }
+
+const isSameFamily = ({ naming }: HeldFamily, wanted: Naming): boolean =>
+  naming.family === wanted.family && naming.type === wanted.type;

@@ -127,6 +127,9 @@ export class SourceMerge {
     const [, what, word = "", rest = ""] = found;
     const name = word.startsWith('"') ? unescapeValue(word.slice(1, -1)) : word;
     if (name === "" || (!word.startsWith('"') && !isPlainName(name)) || name === this.#family?.name) return;
+    // Whatever comes now belongs to the family that is announced here.
+    this.#family?.close();
+    this.#family = undefined;
     if (this.#said?.name !== name) this.#said = { name };
     if (what === "HELP") this.#said.help ??= this.#form === "text" ? unescapeHelp(rest) : unescapeValue(rest);
     else if (what === "UNIT") this.#said.unit ??= rest;

@@ -2,8 +2,8 @@
 //
 //	strict-parse < pages
 //
-// A line of JSON in, {"contentType": "...", "page": "..."}, a line of JSON out: {"series": N, "families": {...}}, with an
-// "error" when Prometheus would refuse the page.
+// A line of JSON in, {"contentType": "...", "page": "..."}, a line of JSON out: {"series": N, "samples": [...], ...},
+// with an "error" when Prometheus would refuse the page. A sample is its series, time in ms and value.
 package main
 
 import (
@@ -22,6 +22,7 @@ type found struct {
 	Distinct   int            `json:"distinct"`
 	Families   map[string]int `json:"families"`
 	Duplicates []string       `json:"duplicates,omitempty"`
+	Samples    []string       `json:"samples,omitempty"`
 	Error      string         `json:"error,omitempty"`
 }
 
@@ -53,18 +54,19 @@ func read(page []byte, contentType string) (found, error) {
 		case textparse.EntrySeries:
 			var metric labels.Labels
 			parser.Labels(&metric)
-			_, at, _ := parser.Series()
+			_, at, value := parser.Series()
 			if duplicate, yes := metric.HasDuplicateLabelNames(); yes {
 				return out, fmt.Errorf("label name %q is not unique", duplicate)
 			}
 			key := metric.String()
 			if at != nil {
-				key += fmt.Sprint(*at)
+				key += fmt.Sprint(" @", *at)
 			}
 			if seen[key] && len(out.Duplicates) < 10 {
 				out.Duplicates = append(out.Duplicates, key)
 			}
 			seen[key] = true
+			out.Samples = append(out.Samples, fmt.Sprint(key, " ", value))
 			out.Series++
 		}
 	}
