@@ -97,7 +97,9 @@ describe("proxy with unusable input", () => {
     writeFileSync(`${program.folder}/mesh`, "defaultConfig:\n  drainDuration: soon\n  - broken\n");
     const words = [
       ..."proxy sidecar --statusPort x --domain $(POD_NAMESPACE).svc --meshConfig ./mesh --drainDuration 45".split(" "),
-      ...["--newFlag", "value", "--other=1"],
+      "--newFlag",
+      "value",
+      "--other=1",
     ];
     const env = { PILOTFISH_ENVOY: envoy, ENVOY_STATUS_PORT: "http", ISTIO_META_DNS_CAPTURE: "true" };
     const seen = await program.run(words, env);
