@@ -4,7 +4,8 @@
 //
 //   node scripts/setup.mjs [quick|demo|test]
 //
-// quick: packages and bundle. demo: also a real Envoy. test: also the system packages.
+// quick: packages and bundle. demo: also a real Envoy. test: also the system packages, and the programs that judge
+// our metrics (Python's strict parser, Prometheus, its Go parser).
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -66,7 +67,12 @@ try {
   packages();
   run("build.mjs", "--if-changed");
   if (goal !== "quick") run("fetch-envoy.mjs");
-  if (goal === "test") systemPackages();
+  if (goal === "test") {
+    systemPackages();
+    run("setup-python.mjs");
+    run("fetch-prometheus.mjs");
+    run("build-golang.mjs");
+  }
 } catch (error) {
   say(`cannot finish: ${error.message}`);
   process.exit(69);

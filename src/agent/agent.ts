@@ -8,6 +8,7 @@ import type { EnvoyAdmin } from "../process/envoy-admin.ts";
 import { type EnvoyPort, NoEnvoy } from "../process/envoy-port.ts";
 import { EnvoySupervisor } from "../process/envoy-supervisor.ts";
 import type { Outcome } from "../process/lifecycle.ts";
+import { readAppProbers } from "../status/app-probers.ts";
 import { realClock } from "../system/clock.ts";
 import { onUncaught, toStdout } from "../system/command-line.ts";
 import { onSignals } from "../system/early-signals.ts";
@@ -50,6 +51,8 @@ export async function runAgent(
     now: () => realClock.wall(),
   });
   for (const notice of config.notices) log.info(notice);
+  // Read again by the status server; here so that nothing has started when it can't be used.
+  readAppProbers(config.appProbers);
   const files = await prepareBootstrap(config);
   for (const notice of files.notices) log.info(notice);
   const end = Promise.withResolvers<Outcome>();

@@ -18,11 +18,7 @@ import sidecar from "../../bootstrap-templates/sidecar.json" with { type: "json"
 import type { Json, Role } from "../config/agent-config.ts";
 
 /** The whole bootstrap by role; a waypoint is a router. */
-export const roleTemplates: Readonly<Record<Role, { readonly name: string; readonly template: Json }>> = {
-  sidecar: { name: "bootstrap-templates/sidecar.json", template: sidecar },
-  router: { name: "bootstrap-templates/router.json", template: router },
-  waypoint: { name: "bootstrap-templates/router.json", template: router },
-};
+export const roleTemplates: Readonly<Record<Role, Json>> = { sidecar, router, waypoint: router };
 
 /** How one secret is asked for; the other parts use it under the name `sdsConfig`. */
 export const sdsConfigTemplate: Json = sdsConfig;

@@ -104,9 +104,12 @@ const looksLikeJson = (text: string): boolean => /^\s*\{\s*(?:"|\})/.test(text);
  */
 export function hostIpReplaced(config: AgentConfig, name: string, problems: Problems): (text: string) => string {
   const { hostIp } = config.node;
+  let told = false;
   return (text) => {
     if (!text.includes("$(HOST_IP)")) return text;
     if (hostIp === undefined) {
+      if (told) return text;
+      told = true;
       problems.add(name, '"$(HOST_IP)" stands in it, but HOST_IP is not set; set it to the address of the node');
       return text;
     }

@@ -24,8 +24,7 @@ export async function applyPlan(
   run: Pick<RunOptions, "engine" | "forceApply">,
   world: World,
 ): Promise<Applied> {
-  const state = await readKernel(world);
-  const routes = await readRoutes(world);
+  const [state, routes] = await Promise.all([readKernel(world), readRoutes(world)]);
   const chosen = await chooseEngine(run.engine, plan, state, world);
   const before = findDrift(plan, state, routes, chosen.engine);
   if (!before.some(isOurs) && !run.forceApply) return { ...chosen, changed: false };
@@ -90,7 +89,7 @@ async function loadNft(script: string, world: World): Promise<void> {
 
 /** Reads everything back and compares rule by rule, in order. */
 async function verify(plan: Plan, chosen: Chosen, world: World): Promise<void> {
-  const [state, routes] = [await readKernel(world), await readRoutes(world)];
+  const [state, routes] = await Promise.all([readKernel(world), readRoutes(world)]);
   const wrong = findDrift(plan, state, routes, chosen.engine).filter(isOurs);
   const [first] = wrong;
   if (first !== undefined)
@@ -113,7 +112,7 @@ async function takeBack(undo: readonly Undo[]): Promise<string> {
 
 /** Removes all that is ours, in every engine, whatever the options were. Others' rules stay as they are. */
 export async function removeOurs(world: World): Promise<boolean> {
-  const [state, routes] = [await readKernel(world), await readRoutes(world)];
+  const [state, routes] = await Promise.all([readKernel(world), readRoutes(world)]);
   const undo: Undo[] = [];
   const had =
     ownTable(state) !== undefined || peerTables(state).length > 0 || xtVariants.some((one) => xtHasOurs(state, one));

@@ -17,6 +17,9 @@ export function ipv6Policy(options: CaptureOptions, facts: PodFacts): Ipv6Policy
   const addresses = podAddresses(facts);
   const v6 = addresses.find((one) => one.family === "v6")?.address;
   if (addresses.length === 0) return { does: "reject", because: "the pod has no address yet, so v6 must not slip by" };
+  const linkLocal = facts.addresses.find((one) => one.family === "v6" && one.linkLocal)?.address;
+  if (v6 === undefined && linkLocal !== undefined)
+    return { does: "reject", because: `the pod can be reached by ${linkLocal}, but the proxy listens on v4 only` };
   if (v6 === undefined) return { does: "bypass", because: "the pod has no v6 address" };
   if (options.dualStack) return { does: "capture", because: `the pod has ${v6} and the proxy is dual stack` };
   if (addresses[0]?.family === "v6")

@@ -27,14 +27,14 @@ export async function readKernel(world: World): Promise<KernelState> {
   const nft = await readNftTables(world);
   const read = async (variant: XtVariant, family: Family): Promise<SavedTables> =>
     (await mayHaveTables(world, variant, family, nft)) ? readXt(world, variant, family) : new Map();
-  return {
-    nft,
-    nativeText: nft && ownTable({ nft }) ? await listOwn(world) : undefined,
-    xt: {
-      nft: { v4: await read("nft", "v4"), v6: await read("nft", "v6") },
-      legacy: { v4: await read("legacy", "v4"), v6: await read("legacy", "v6") },
-    },
-  };
+  const [nativeText, nft4, nft6, legacy4, legacy6] = await Promise.all([
+    nft && ownTable({ nft }) ? listOwn(world) : undefined,
+    read("nft", "v4"),
+    read("nft", "v6"),
+    read("legacy", "v4"),
+    read("legacy", "v6"),
+  ]);
+  return { nft, nativeText, xt: { nft: { v4: nft4, v6: nft6 }, legacy: { v4: legacy4, v6: legacy6 } } };
 }
 
 async function readNftTables(world: World): Promise<readonly NftTable[] | undefined> {

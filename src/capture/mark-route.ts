@@ -41,14 +41,21 @@ export async function readRoutes(world: World): Promise<RouteState> {
   const addresses = await world.addresses();
   const address = addresses.some((one) => one.interfaceName === "lo" && one.address === "::6");
   const [rules, routes]: [FoundRule[], FoundRoute[]] = [[], []];
-  for (const family of world.has("ip") ? (["v4", "v6"] as const) : []) {
-    for (const one of await listed(world, [flag(family), "rule", "show"])) {
+  const asked = (["v4", "v6"] as const).map(async (family) => ({
+    family,
+    found: await Promise.all([
+      listed(world, [flag(family), "rule", "show"]),
+      listed(world, [flag(family), "route", "show", "table", "all"]),
+    ]),
+  }));
+  for (const { family, found } of world.has("ip") ? await Promise.all(asked) : []) {
+    for (const one of found[0]) {
       const [mark, table] = [Number(one["fwmark"]), String(one["table"])];
       if (one["fwmark"] === undefined || one["src"] !== "all") continue;
       const peers = one["protocol"] === undefined && mark === peerDefault.mark && table === peerDefault.table;
       rules.push({ family, mark, table, ours: String(one["protocol"]) === routeProtocol || peers });
     }
-    for (const one of await listed(world, [flag(family), "route", "show", "table", "all"])) {
+    for (const one of found[1]) {
       if (one["type"] !== "local" || one["dst"] !== "default" || one["dev"] !== "lo") continue;
       const table = String(one["table"]);
       routes.push({ family, table, ours: String(one["protocol"]) === routeProtocol || table === peerDefault.table });
@@ -83,7 +90,8 @@ const ruleArgs = (family: Family, verb: "add" | "del", mark: number, table: stri
   String(mark),
   "lookup",
   table,
-  ...(verb === "add" ? ["protocol", routeProtocol] : []),
+  // Just before the main table's; fixed, so that the way to a state does not show in it.
+  ...(verb === "add" ? ["pref", "32765", "protocol", routeProtocol] : []),
 ];
 
 const routeArgs = (family: Family, verb: "add" | "del", table: string): readonly string[] => [

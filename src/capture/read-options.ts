@@ -169,6 +169,9 @@ function notices(settings: Settings, capture: CaptureOptions): readonly string[]
   if (settings("capture-all-dns") === "true" && capture.dns === "off")
     out.push("--capture-all-dns does nothing without --redirect-dns");
   if (capture.proxyUids.length === 0) out.push("no proxy uid is given: only the proxy's gid protects from loops");
+  const { inboundPorts, outboundCidrs, outboundPorts } = capture;
+  if (capture.mode !== "NONE" && inboundPorts.length === 0 && outboundCidrs.length === 0 && outboundPorts.length === 0)
+    out.push("nothing is captured: -b, -i and -q are all empty");
   if (settings("cni-mode") === "true") out.push("--cni-mode changes nothing: the rules are the same");
   return out;
 }

@@ -47,7 +47,7 @@ export function rejectRules(ground: Ground, emit: Emit): void {
     virtualInterfaces(ground, "ISTIO_FORWARD", verdict, emit);
   }
   emit("ISTIO_REJECT", [tcp, syn], { do: "reject", by: "tcp-reset" }, "refused at once, so that the client tries v4");
-  emit("ISTIO_REJECT", [udp], { do: "reject", by: "port-unreachable" }, "refused at once (DNS)");
+  if (dnsWanted(ground)) emit("ISTIO_REJECT", [udp], { do: "reject", by: "port-unreachable" }, "refused at once (DNS)");
 }
 
 function rejectDns(ground: Ground, emit: Emit): void {

@@ -76,7 +76,7 @@ function dryRunText(plan: Plan, options: AllOptions, world: World): string {
 const comment = (text: string): string => `# ${text}\n`;
 
 async function cleanupText(world: World): Promise<string> {
-  const [state, routes] = [await readKernel(world), await readRoutes(world)];
+  const [state, routes] = await Promise.all([readKernel(world), readRoutes(world)]);
   const engines = enginesWithOurs(state).map((one) => comment(`would remove what is loaded by ${engineWords[one]}`));
   const steps = routesToRemove(emptyPlan, routes).map((step) => comment(`ip ${step.args.join(" ")}`));
   return [...engines, ...steps].join("") || comment("there is nothing to remove");
@@ -84,7 +84,7 @@ async function cleanupText(world: World): Promise<string> {
 
 async function checkDrift(plan: Plan, asked: Engine | undefined, world: World, speech: Speech): Promise<Outcome> {
   requireNetAdmin(world);
-  const [state, routes] = [await readKernel(world), await readRoutes(world)];
+  const [state, routes] = await Promise.all([readKernel(world), readRoutes(world)]);
   const engine = asked ?? enginesWithOurs(state)[0] ?? "native";
   const findings = findDrift(plan, state, routes, engine);
   for (const finding of findings) speech.out(findingText(finding));

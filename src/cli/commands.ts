@@ -1,8 +1,10 @@
 import { InvalidConfig } from "../foundation/errors.ts";
 import type { Command } from "./command.ts";
+import { bootstrapCommand } from "./commands/bootstrap.ts";
 import { completionCommand } from "./commands/completion.ts";
 import { demoCommand } from "./commands/demo.ts";
 import { helpCommand } from "./commands/help.ts";
+import { injectCommand } from "./commands/inject.ts";
 import { iptablesCommand } from "./commands/iptables.ts";
 import { proxyCommand } from "./commands/proxy.ts";
 import { requestCommand } from "./commands/request.ts";
@@ -19,6 +21,8 @@ export const commands: readonly Command[] = [
   waitCommand,
   requestCommand,
   iptablesCommand,
+  injectCommand,
+  bootstrapCommand,
   demoCommand,
   versionCommand,
   completionCommand,

@@ -1,6 +1,6 @@
 import { FlagReader } from "../config/flag-reader.ts";
 import { isObject, scalarText } from "../config/object-reader.ts";
-import { readJson } from "../config/structured-text.ts";
+import { type ReadStructured, readJson, type Structured } from "../config/structured-text.ts";
 import { parseInteger } from "../config/units.ts";
 import { describeError, errorCode, Refused, Unavailable } from "../foundation/errors.ts";
 import { Problems } from "../foundation/problems.ts";
@@ -25,7 +25,7 @@ interface Request {
 
 /** `request METHOD PATH [BODY]`: the body goes out as it comes in, so that a large dump needs no memory here. */
 export async function run(call: Call): Promise<number> {
-  const request = readRequest(call);
+  const request = readRequest(call, await readerOf(call.env.get("PROXY_CONFIG") ?? ""));
   const status = await send(request, (part) => {
     if (call.outBytes) call.outBytes(part);
     else call.out(Buffer.from(part).toString("utf8"));
@@ -35,7 +35,7 @@ export async function run(call: Call): Promise<number> {
 }
 
 /** What the words ask for; InvalidConfig with all that is wrong with them. */
-export function readRequest(call: Pick<Call, "flags" | "env">): Request {
+export function readRequest(call: Pick<Call, "flags" | "env">, read: ReadStructured = readJson): Request {
   const problems = new Problems();
   const flags = new FlagReader(call.flags.values, problems);
   const [method = "", path = "", body, ...more] = call.flags.positionals;
@@ -43,7 +43,7 @@ export function readRequest(call: Pick<Call, "flags" | "env">): Request {
   if (path === "") problems.add("PATH", "no path was given; use for example /server_info");
   if (/\s|\p{Cc}/u.test(path)) problems.add("PATH", `"${path}" has blanks; write them as %20`);
   if (more.length > 0) problems.add("BODY", `${more.length} more words were given; quote the body`);
-  const target = readTarget(flags, call.env, problems);
+  const target = readTarget(flags, call.env, read, problems);
   const timeout = flags.duration("timeout") ?? 60_000;
   problems.throwIfAny("cannot send this request");
   return { ...target, method: method.toUpperCase(), path: path.startsWith("/") ? path : `/${path}`, body, timeout };
@@ -52,11 +52,13 @@ export function readRequest(call: Pick<Call, "flags" | "env">): Request {
 function readTarget(
   flags: FlagReader,
   env: ReadonlyMap<string, string>,
+  read: ReadStructured,
   problems: Problems,
 ): Pick<Request, "to" | "where"> {
   const socketPath = flags.text("socket");
-  const admin = flags.integer("proxyAdminPort", 1, 65_535) ?? configured(env, "proxyAdminPort");
-  const status = flags.integer("statusPort", 1, 65_535) ?? configured(env, "statusPort");
+  const proxyConfig = read(env.get("PROXY_CONFIG") ?? "");
+  const admin = flags.integer("proxyAdminPort", 1, 65_535) ?? configured(proxyConfig, "proxyAdminPort");
+  const status = flags.integer("statusPort", 1, 65_535) ?? configured(proxyConfig, "statusPort");
   const port = flags.integer("debug-port", 1, 65_535) ?? admin ?? 15_000;
   if (socketPath !== undefined) return { to: [{ socketPath }], where: socketPath };
   const readiness = parseInteger(env.get("ENVOY_STATUS_PORT") ?? "");
@@ -71,10 +73,13 @@ function readTarget(
 }
 
 /** A port that PROXY_CONFIG moved; what can't be read there is the proxy's own matter. */
-function configured(env: ReadonlyMap<string, string>, name: string): number | undefined {
-  const read = readJson(env.get("PROXY_CONFIG") ?? "");
+function configured(read: Structured, name: string): number | undefined {
   return read.ok && isObject(read.value) ? parseInteger(scalarText(read.value[name]) ?? "") : undefined;
 }
+
+/** Injection writes JSON; only what is none pays for loading the YAML package. */
+const readerOf = async (text: string): Promise<ReadStructured> =>
+  readJson(text).ok ? readJson : (await import("../config/yaml-reader.ts")).readYaml;
 
 async function send(request: Request, onPart: (part: Uint8Array) => void): Promise<number> {
   const { method, path, body, timeout } = request;

@@ -1,4 +1,5 @@
 import { FlagReader } from "../config/flag-reader.ts";
+import { parseInteger } from "../config/units.ts";
 import { describeError, errorCode, Refused } from "../foundation/errors.ts";
 import { Problems } from "../foundation/problems.ts";
 import type { Millis } from "../foundation/time.ts";
@@ -27,7 +28,7 @@ export async function run(call: Call): Promise<number> {
 }
 
 /** What the flags say; InvalidConfig with everything that is wrong. */
-export function readWait(call: Pick<Call, "flags">): { readonly url: URL; readonly limits: WaitLimits } {
+export function readWait(call: Pick<Call, "flags" | "env">): { readonly url: URL; readonly limits: WaitLimits } {
   const problems = new Problems();
   const flags = new FlagReader(call.flags.values, problems);
   const most = 2 ** 31;
@@ -36,7 +37,8 @@ export function readWait(call: Pick<Call, "flags">): { readonly url: URL; readon
     request: flags.integer("requestTimeoutMillis", 1, most) ?? 500,
     period: flags.integer("periodMillis", 1, most) ?? 500,
   };
-  const text = flags.text("url") ?? "http://localhost:15021/healthz/ready";
+  const moved = parseInteger(call.env.get("ENVOY_STATUS_PORT") ?? "") ?? 15_021;
+  const text = flags.text("url") ?? `http://localhost:${moved}/healthz/ready`;
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url?.protocol !== "http:") problems.add("--url", `"${text}" can't be asked; use http://HOST:PORT/PATH`);
   for (const word of call.flags.positionals) problems.add(word, "wait takes no words, only flags");

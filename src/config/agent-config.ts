@@ -22,10 +22,25 @@ export interface AgentConfig {
   readonly stop: StopSettings;
   readonly identity: IdentitySettings;
   readonly xds: XdsSettings;
+  /** --profiling: profiles below /debug of the status server. */
+  readonly profiling: boolean;
   /** Raw text of ISTIO_KUBE_APP_PROBERS; read by the part that serves application probes. */
   readonly appProbers: string | undefined;
+  /** PILOTFISH_LOOPBACK_CONTROL: false leaves only the unix socket for what changes or reveals. Default true. */
+  readonly loopbackControl?: boolean;
+  /** How the application's probes are carried out; the defaults where it is absent. */
+  readonly probes?: ProbeSettings;
   /** One sentence for each thing that was accepted but does nothing (yet); logged once at the start. */
   readonly notices: readonly string[];
+}
+
+export interface ProbeSettings {
+  /** ISTIO_ENABLE_HTTP2_PROBING: offer HTTP/2 to HTTPS probes. Default true. */
+  readonly http2: boolean;
+  /** REWRITE_PROBE_LEGACY_LOCALHOST_DESTINATION: ask localhost instead of the pod's address. Default false. */
+  readonly legacyLocalhost: boolean;
+  /** ENABLE_PROBE_KEEPALIVE_CONNECTIONS. Default false. */
+  readonly keepAlive: boolean;
 }
 
 export type Role = "sidecar" | "router" | "waypoint";

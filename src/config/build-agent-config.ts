@@ -19,7 +19,7 @@ import { ObjectReader } from "./object-reader.ts";
 import { judgeProxyConfig, type MergedProxy, mergeProxyConfig, type ProxySources } from "./proxy-config.ts";
 import { type ProxyLayer, readProxyLayer } from "./proxy-layer.ts";
 import { rawProxyConfig } from "./raw-proxy-config.ts";
-import { firstSet, parseHostPort, parseInteger } from "./units.ts";
+import { addressFamily, firstSet, parseHostPort, parseInteger } from "./units.ts";
 
 /** What every reader gets: the sources, and where to put what is wrong or remarkable. */
 interface Reading {
@@ -84,8 +84,10 @@ export function buildAgentConfig(input: ConfigInput, asked?: Asked): AgentConfig
     stop,
     identity,
     xds: readXdsSettings(env, problems),
+    profiling: flags.boolean("profiling") ?? true,
     appProbers: env.text("ISTIO_KUBE_APP_PROBERS"),
   };
+  flags.boolean("disableInternalTelemetry");
   readNotYet(env, metadata.fields, problems, notices);
   asked?.(env.asked);
   problems.throwIfAny();
@@ -196,7 +198,10 @@ const portNames: Readonly<Record<keyof Ports, string>> = {
 };
 
 function readAddresses({ flags, env, input, annotations, notices }: Reading): readonly string[] {
-  const main = flags.text("ip") ?? env.text("INSTANCE_IP");
+  const ip = flags.text("ip");
+  const isAddress = ip === undefined || addressFamily(ip) !== undefined;
+  if (!isAddress) flags.problem("ip", `"${ip}" is no address; use one such as 10.0.0.1 or fd00::1`);
+  const main = firstSet(isAddress ? ip : undefined, env.text("INSTANCE_IP"));
   const excludedInterfaces = annotations.get("traffic.sidecar.istio.io/excludeInterfaces");
   return nodeAddresses({ main, found: input.addresses, excludedInterfaces }, notices);
 }

@@ -10,7 +10,7 @@ export interface PodAddress {
 }
 
 export interface AddressFacts {
-  /** --ip, otherwise INSTANCE_IP. */
+  /** --ip, which was checked before, otherwise INSTANCE_IP. */
   readonly main: string | undefined;
   readonly found: readonly PodAddress[];
   /** The annotation traffic.sidecar.istio.io/excludeInterfaces. */

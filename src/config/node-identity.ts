@@ -35,6 +35,7 @@ export function readNodeIdentity(facts: NodeFacts): NodeIdentity {
   const namespace = env.text("POD_NAMESPACE") ?? "";
   const domain = flags.text("domain") ?? `${namespace}.svc.cluster.local`;
   const id = flags.text("id") ?? `${podName}.${namespace}`;
+  tellMissing(facts, { POD_NAME: podName, POD_NAMESPACE: namespace });
   const labels = nodeLabels(facts);
   const workloadName = textField(facts, "WORKLOAD_NAME");
   const named = { podName, namespace, serviceAccount: env.text("SERVICE_ACCOUNT") ?? "" };
@@ -100,6 +101,16 @@ function locality({ flags, env }: NodeFacts, labels: ReadonlyMap<string, string>
   const found = localityOf(labels, env.text("PILOTFISH_LOCALITY"));
   const zone = flags.text("service-zone");
   return zone === undefined ? found : { region: found?.region ?? "", subZone: found?.subZone ?? "", zone };
+}
+
+/** Outside a pod the id is empty: fine for a file of the user's own, but no control plane accepts it. */
+function tellMissing({ flags, proxy, notices }: NodeFacts, parts: Readonly<Record<string, string>>): void {
+  const given = flags.has("id") || flags.has("service-node") || proxy.customConfigFile !== undefined;
+  const missing = Object.keys(parts).filter((name) => parts[name] === "");
+  if (given || missing.length === 0) return;
+  notices.add(
+    `${missing.join(" and ")} not set: the node's id lacks it, so a control plane will refuse it; set it, or --id`,
+  );
 }
 
 function hostIp({ env, notices }: NodeFacts): string | undefined {

@@ -28,7 +28,7 @@ export function environmentMetadata(
   const fromProxy = [...proxyMetadata]
     .filter(([name]) => name.startsWith(prefix))
     .map(([name, value]) => [name.slice(prefix.length), value] as const);
-  const fields: Record<string, Json> = Object.fromEntries([...fromProxy, ...env.prefixed(prefix)]);
+  const fields = new Map<string, Json>([...fromProxy, ...env.prefixed(prefix)]);
   let staticLabels: ReadonlyMap<string, string> = new Map();
   for (const [name, text] of env.prefixed("ISTIO_METAJSON_")) {
     const read = readJson(text);
@@ -37,10 +37,10 @@ export function environmentMetadata(
       notices.add(`ISTIO_METAJSON_${name} is no JSON object; it is ignored`);
       continue;
     }
-    Object.assign(fields, read.value);
+    for (const [field, value] of Object.entries(read.value)) fields.set(field, value);
     if (name === "LABELS") staticLabels = textEntries(read.value);
   }
-  return { fields, staticLabels };
+  return { fields: Object.fromEntries(fields), staticLabels };
 }
 
 const textEntries = (object: JsonObject): ReadonlyMap<string, string> =>

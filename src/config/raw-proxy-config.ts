@@ -70,15 +70,18 @@ function remote(service: RemoteService | undefined): JsonObject | undefined {
   });
 }
 
-/** Objects are joined field by field, everything else is replaced, null means not said. */
+/**
+ * Objects are joined field by field, everything else is replaced, null means not said. By a map and not by assignment:
+ * a field `__proto__` must stay a field.
+ */
 export function mergedObject(weak: JsonObject, strong: JsonObject): JsonObject {
-  const merged: Record<string, Json> = { ...weak };
+  const merged = new Map<string, Json>(Object.entries(weak));
   for (const [name, value] of Object.entries(strong)) {
     if (value === null) continue;
-    const before = merged[name];
-    merged[name] = isObject(before) && isObject(value) ? mergedObject(before, value) : value;
+    const before = merged.get(name);
+    merged.set(name, isObject(before) && isObject(value) ? mergedObject(before, value) : value);
   }
-  return merged;
+  return Object.fromEntries(merged);
 }
 
 /** Protobuf's JSON may also use the names of the .proto file; keys of maps below stay as they are. */

@@ -22,8 +22,8 @@ export function parseDuration(text: string): Millis | undefined {
   for (const [, amount, unit = ""] of parts.matchAll(/(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)/g)) {
     sum += Number(amount) * (unitMillis[unit] ?? Number.NaN);
   }
-  // Sums of binary fractions: 0.1 s + 0.2 s must stay 300 ms.
-  const rounded = Math.round(sum * 1e6) / 1e6;
+  // Sums of binary fractions: 0.1 s + 0.2 s must stay 300 ms. Nobody waits for less than a microsecond.
+  const rounded = Math.round(sum * 1e3) / 1e3;
   return sign === "-" ? -rounded : rounded;
 }
 

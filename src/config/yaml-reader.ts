@@ -7,7 +7,7 @@ import type { ReadStructured } from "./structured-text.ts";
  * every start. Aliases are limited by the package, so that a small file can't grow into a huge value.
  */
 export const readYaml: ReadStructured = (text) => {
-  const document = parseDocument(text, { prettyErrors: true, uniqueKeys: true, version: "1.1" });
+  const document = parseDocument(text, { prettyErrors: true, uniqueKeys: true, version: "1.1", logLevel: "error" });
   const error = document.errors[0];
   if (error !== undefined) {
     const why = (error.message.split("\n")[0] ?? "").replace(/ at line \d+, column \d+:?$/, "");

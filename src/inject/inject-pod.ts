@@ -2,7 +2,17 @@ import type { Problem } from "../foundation/errors.ts";
 import { decide, type LeftAlone } from "./decision.ts";
 import { captureContainer } from "./init-container.ts";
 import type { InjectorConfig, Mode } from "./injector-config.ts";
-import { type Json, type JsonObject, objectOr, objectsOf, own, pointerOf, textOf, withKey } from "./json-value.ts";
+import {
+  type Json,
+  type JsonObject,
+  objectOr,
+  objectsOf,
+  own,
+  pointerOf,
+  stableText,
+  textOf,
+  withKey,
+} from "./json-value.ts";
 import { annotations as annotationNames, proxyName } from "./names.ts";
 import { type Note, Notes } from "./notes.ts";
 import { layOverlay, overlayFor } from "./overlay.ts";
@@ -143,7 +153,7 @@ function rewriteAll(users: UserContainers, native: boolean, settings: Settings, 
     const path = ["spec", "initContainers", String(index)];
     if (!isNativeSidecar(container)) return container;
     if (native) return rewrite(container, path);
-    const ports = probedPorts(container);
+    const ports = [...new Set(probedPorts(container))];
     uncaptured.push(...ports);
     if (ports.length > 0)
       notes.warn(
@@ -171,7 +181,7 @@ function factsForProxy(
     namespace: facts.namespace,
     applications,
     gracePeriodSeconds: typeof grace === "number" ? grace : 30,
-    probers: Object.keys(probed.probers).length === 0 ? undefined : JSON.stringify(probed.probers),
+    probers: Object.keys(probed.probers).length === 0 ? undefined : stableText(probed.probers),
     metrics: metrics?.application,
     native,
   };

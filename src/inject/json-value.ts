@@ -70,3 +70,13 @@ export const unescapeStep = (step: string): string => step.replaceAll("~1", "/")
 export const pointerOf = (steps: readonly string[]): string => steps.map((step) => `/${escapeStep(step)}`).join("");
 export const stepsOf = (pointer: string): readonly string[] =>
   pointer === "" ? [] : pointer.slice(1).split("/").map(unescapeStep);
+
+/** JSON with the keys of every object in order: the same value is always the same text. */
+export const stableText = (value: Json): string => JSON.stringify(ordered(value));
+
+function ordered(value: Json): Json {
+  if (isArray(value)) return value.map(ordered);
+  if (!isObject(value)) return value;
+  const entries = Object.entries(value).sort(([left], [right]) => (left < right ? -1 : 1));
+  return Object.fromEntries(entries.map(([key, one]) => [key, ordered(one)]));
+}

@@ -1,6 +1,6 @@
 import type { InjectorConfig } from "./injector-config.ts";
 import { type JsonObject, objectOr, objectsOf, own } from "./json-value.ts";
-import { isKnownAnnotation, annotations as names, withoutEffect } from "./names.ts";
+import { isKnownAnnotation, withoutEffect } from "./names.ts";
 import type { Notes } from "./notes.ts";
 import type { Container } from "./pod-shape.ts";
 import type { Settings } from "./settings.ts";
@@ -37,9 +37,10 @@ export function warnAbout(facts: WarningFacts, notes: Notes): void {
 
 function warnAboutAnnotation(name: string, notes: Notes): void {
   const path = ["metadata", "annotations", name];
-  if (Object.hasOwn(withoutEffect, name)) notes.warn(path, `it has no effect: ${withoutEffect[name] ?? ""}`);
+  if (Object.hasOwn(withoutEffect, name))
+    notes.warn(path, `the annotation ${name} has no effect: ${withoutEffect[name] ?? ""}`);
   else if (!isKnownAnnotation(name))
-    notes.warn(path, "Istio has no such annotation, so nothing reads it; check its name");
+    notes.warn(path, `Istio has no annotation ${name}, so nothing reads it; check its name`);
 }
 
 /** Ports on which the proxy listens in every pod. */

@@ -30,6 +30,7 @@ export interface InjectionRecord {
 
 /** Maps and lists that others add to as well, so that ours must be told from theirs. */
 const shared = new Set([
+  "/metadata",
   "/metadata/labels",
   "/metadata/annotations",
   "/spec/volumes",
@@ -79,7 +80,7 @@ function noteAdded(path: readonly string[], value: Json, draft: Draft): void {
     draft.added.push(pointer);
     return;
   }
-  draft.added.push(...parts.map((part) => pointerOf([...path, part])));
+  for (const part of parts) noteAdded([...path, part], isObject(value) ? (own(value, part) ?? null) : null, draft);
   draft.dropWhenEmpty.push(pointer);
 }
 
@@ -114,8 +115,9 @@ function compareNamed(
   });
   for (const name of newNames) if (!oldNames.includes(name)) draft.added.push(pointerOf([...path, name]));
   const kept = newNames.filter((name) => oldNames.includes(name));
-  const restored = [...kept, ...oldNames.filter((name) => !newNames.includes(name))];
-  if (!equal(restored, oldNames)) draft.order.push([pointerOf(path), oldNames]);
+  const gone = oldNames.filter((name) => !newNames.includes(name));
+  // Of several that are gone nobody could say which comes first.
+  if (gone.length > 1 || !equal([...kept, ...gone], oldNames)) draft.order.push([pointerOf(path), oldNames]);
 }
 
 /** Takes the injection back. What does not fit any more (somebody removed a container) is left out silently. */

@@ -30,13 +30,17 @@ export function statusText(record: InjectionRecord, mode: Mode, revision: string
   const rest = record.added.filter((pointer) => !listFields.some((field) => isElementOf(field, pointer)));
   const ours: JsonObject = {
     mode,
-    added: rest.filter((pointer) => pointer !== statusPointer),
-    ...(Object.keys(record.was).length === 0 ? {} : { was: record.was }),
-    ...(Object.keys(record.order).length === 0 ? {} : { order: record.order }),
+    added: rest.filter((pointer) => pointer !== statusPointer).sort(),
+    ...(Object.keys(record.was).length === 0 ? {} : { was: sortedKeys(record.was) }),
+    ...(Object.keys(record.order).length === 0 ? {} : { order: sortedKeys(record.order) }),
     ...(record.dropWhenEmpty.length === 0 ? {} : { dropWhenEmpty: record.dropWhenEmpty }),
   };
   return JSON.stringify({ ...Object.fromEntries(lists), revision, pilotfish: ours });
 }
+
+/** The same pod gives the same text, in whatever order somebody wrote its keys. */
+const sortedKeys = <T>(map: Readonly<Record<string, T>>): Readonly<Record<string, T>> =>
+  Object.fromEntries(Object.entries(map).sort(([left], [right]) => (left < right ? -1 : 1)));
 
 const statusPointer = pointerOf(["metadata", "annotations", annotations.status]);
 

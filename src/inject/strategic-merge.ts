@@ -25,7 +25,7 @@ const withoutHandlers = (base: JsonObject, over: JsonObject): JsonObject =>
 function mergeValue(field: string, base: Json | undefined, over: Json): Json {
   const whole = replacedWhole.has(field);
   if (isObject(base) && isObject(over) && !whole) return strategicMerge(base, over);
-  if (isArray(base) && isArray(over) && namesIn(field, base) && namesIn(field, over)) {
+  if (isArray(base) && isArray(over) && namesIn(field, over)) {
     return mergeNamed(field, base, over, whole);
   }
   return isObject(over) ? strategicMerge({}, over) : over;

@@ -8,6 +8,7 @@ import {
   type Node,
   type Pair,
   parseAllDocuments,
+  visit,
   type YAMLMap,
 } from "yaml";
 import type { Problem } from "../foundation/errors.ts";
@@ -31,13 +32,18 @@ export interface ManifestDocument {
   readonly lineOf: (pointer: string) => number;
 }
 
+/**
+ * Kubernetes' own parser understands merge keys, and takes "yes", "no", "on" and "0o7" for other things than texts: what
+ * we write is quoted where either reading would differ.
+ */
+const options = { merge: true, compat: "yaml-1.1" } as const;
+
 /** Splits and parses a file. What is no YAML is a problem by line; `path` is how problems name the file. */
 export function readManifests(text: string, path: string, problems: Problem[]): ManifestFile {
   const json = asJson(text);
   if (json !== undefined) return jsonFile(json);
   const lines = new LineCounter();
-  // Kubernetes' own parser understands merge keys; long texts and quotes stay as they were.
-  const documents = parseAllDocuments(text, { lineCounter: lines, merge: true, keepSourceTokens: false });
+  const documents = parseAllDocuments(text, { ...options, lineCounter: lines });
   const list = "empty" in documents ? [] : [...documents];
   for (const document of list) {
     for (const error of document.errors) {
@@ -80,7 +86,7 @@ type Style = Readonly<{ indentSeq: boolean; lineWidth: 0; flowCollectionPadding:
 function printStyle(text: string): Style {
   const flush = [...text.matchAll(/^( *)(?:- )?[^\s#-][^\n]*:[ ]*(?:#[^\n]*)?\n(?:\s*#[^\n]*\n)*( *)- /gm)];
   const [level, deeper] = [flush.filter(([, a, b]) => a === b).length, flush.filter(([, a, b]) => a !== b).length];
-  return { indentSeq: deeper >= level, lineWidth: 0, flowCollectionPadding: !/\[[^\s\]]/.test(text) };
+  return { indentSeq: deeper >= level, lineWidth: 0, flowCollectionPadding: !/[[{][^\s\]}]/.test(text) };
 }
 
 function yamlDocument(document: Document.Parsed, lines: LineCounter, style: Style): ManifestDocument {
@@ -92,12 +98,12 @@ function yamlDocument(document: Document.Parsed, lines: LineCounter, style: Styl
     print: (operations, wanted) => {
       if (operations.length === 0 || wanted === undefined) return original;
       const edited = document.clone();
+      detachAliases(edited, operations);
       for (const operation of operations) edit(edited, operation);
       const text = printed(edited, style);
-      if (text !== undefined && equal(plain(parseAllDocuments(text, { merge: true })[0] as Document), wanted))
-        return text;
+      if (text !== undefined && equal(plain(parseAllDocuments(text, options)[0] as Document), wanted)) return text;
       // Anchors can refer to what was moved; the content is what counts, then.
-      return new Document(wanted, { aliasDuplicateObjects: false }).toString(style);
+      return new Document(wanted, { ...options, aliasDuplicateObjects: false }).toString(style);
     },
   };
 }
@@ -123,10 +129,27 @@ function edit(document: Document, operation: Operation): void {
   const steps = stepsOf(operation.path);
   const last = steps.at(-1);
   if (last === undefined) return;
-  let node: unknown = document.contents;
-  for (const step of steps.slice(0, -1)) node = child(document, node, step);
+  const way = walk(document, steps.slice(0, -1));
+  const node = way.at(-1);
+  // A line of braces cannot hold a container: what gets more becomes a block, and so does what it stands in.
+  if (operation.op === "add") for (const one of way) if (isMap(one) || isSeq(one)) one.flow = false;
   if (isSeq(node)) editList(document, node.items as Node[], Number(last), operation);
   else if (isMap(node)) editMap(document, node, last, operation);
+}
+
+/** The nodes from the root along the steps, as far as they exist; aliases on the way are replaced by copies. */
+function walk(document: Document, steps: readonly string[]): readonly unknown[] {
+  const way: unknown[] = [document.contents];
+  for (const step of steps) way.push(child(document, way.at(-1), step));
+  return way;
+}
+
+/** Aliases of anything that is going to change get a copy of what it is now. */
+function detachAliases(document: Document, operations: readonly Operation[]): void {
+  const touched = new Set(operations.flatMap((one) => walk(document, stepsOf(one.path))));
+  visit(document, {
+    Alias: (_, alias) => (touched.has(alias.resolve(document)) ? (resolved(document, alias) as Node) : undefined),
+  });
 }
 
 function editList(document: Document, items: Node[], index: number, operation: Operation): void {
@@ -150,7 +173,7 @@ function editMap(document: Document, map: YAMLMap, key: string, operation: Opera
 function child(document: Document, node: unknown, step: string): unknown {
   if (isSeq(node)) {
     const index = Number(step);
-    node.items[index] = resolved(document, node.items[index]);
+    if (isAlias(node.items[index])) node.items[index] = resolved(document, node.items[index]);
     return node.items[index];
   }
   if (!isMap(node)) return undefined;

@@ -1,18 +1,12 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { pipeline } from "node:stream/promises";
-import { createGzip } from "node:zlib";
 import type { AgentConfig } from "../config/agent-config.ts";
 import type { Log } from "../foundation/log.ts";
 import type { Clock } from "../foundation/time.ts";
-import type { HttpTarget } from "../system/http-client.ts";
-import { openHttpStream } from "../system/http-stream.ts";
 import type { AgentMetrics } from "./agent-metrics.ts";
+import { type EnvoyStats, refusalOf, type Source } from "./scrape-sources.ts";
+import type { FailureCause } from "./tally.ts";
 
-/** Where Envoy's statistics are served, for example 127.0.0.1:15090 and /stats/prometheus. */
-export interface EnvoyStats {
-  readonly to: HttpTarget;
-  readonly path: string;
-}
+export type { EnvoyStats } from "./scrape-sources.ts";
 
 export interface MergedMetricsDeps {
   readonly config: AgentConfig;
@@ -23,90 +17,92 @@ export interface MergedMetricsDeps {
   readonly envoy: () => EnvoyStats | undefined;
 }
 
+/** Answers one request, whatever happens; never rejects. */
 export type Handler = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
 
-const TEXT = "text/plain; version=0.0.4; charset=utf-8";
+/** Each scrape needs up to some megabytes; more at once than this is no scraper's need. */
+const MOST_SCRAPES = 8;
 
 /** GET /metrics: what we know of ourselves, and nothing else. */
 export function serveOwnMetrics(metrics: AgentMetrics): Handler {
   return async (_request, response) => {
     const page = await metrics.text();
-    response.writeHead(200, { "content-type": TEXT });
+    response.writeHead(200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" });
     response.end(page);
   };
 }
 
-/** GET /stats/prometheus: the agent, Envoy and the application on one page. A source that fails is left out. */
+/**
+ * GET /stats/prometheus: the agent, Envoy and the application on one page that is valid whatever they say. The merge
+ * is loaded with the first scrape.
+ */
 export function serveMergedMetrics(deps: MergedMetricsDeps): Handler {
+  const { config, log, metrics } = deps;
+  for (const target of config.metrics.targets) {
+    const why = refusalOf(target, config);
+    if (why !== undefined)
+      log.warn("A target of prometheus.io annotations is not scraped", { target: `${target.port}${target.path}`, why });
+  }
+  const told = stateChanges(log);
+  let running = 0;
   return async (request, response) => {
-    deps.metrics.count("istio_agent_scrapes_total");
-    const gzip = /\bgzip\b/.test(request.headers["accept-encoding"] ?? "");
-    response.writeHead(200, { "content-type": TEXT, ...(gzip ? { "content-encoding": "gzip" } : {}) });
-    const page = mergedPage(deps, request);
+    if (running >= MOST_SCRAPES) {
+      metrics.count("pilotfish_scrapes_refused_total");
+      response.writeHead(503, { "content-type": "text/plain", "retry-after": "1" });
+      response.end(`${MOST_SCRAPES} scrapes are under way; try again\n`);
+      return;
+    }
+    running++;
     try {
-      await (gzip ? pipeline(page, createGzip({ level: 1 }), response) : pipeline(page, response));
+      await answer(deps, request, response, told);
     } catch (error) {
-      deps.log.debug("A scrape ended before its page did", { error });
+      log.debug("A scrape was not finished", { error });
       response.destroy();
+    } finally {
+      running--;
     }
   };
 }
 
-interface Source extends EnvoyStats {
-  readonly type: "envoy" | "application";
-}
-
-async function* mergedPage(deps: MergedMetricsDeps, request: IncomingMessage): AsyncGenerator<Buffer> {
-  yield Buffer.from(await deps.metrics.text());
-  const stop = new AbortController();
-  const limit = (Number(request.headers["x-prometheus-scrape-timeout-seconds"]) || 10) * 950;
-  const disarm = deps.clock.after(limit, () => stop.abort(new Error(`no answer within ${limit} ms`)));
-  const query = /\?.*$/.exec(request.url ?? "")?.[0] ?? "";
-  try {
-    for (const source of sourcesOf(deps, query)) yield* onePart(deps, source, request, stop.signal);
-  } finally {
-    disarm();
-    stop.abort(new Error("the scrape is over"));
-  }
-}
-
-function sourcesOf({ config, envoy }: MergedMetricsDeps, query: string): readonly Source[] {
-  const stats = config.metrics.mergeEnvoy ? envoy() : undefined;
-  const ofEnvoy: readonly Source[] =
-    stats === undefined ? [] : [{ type: "envoy", to: stats.to, path: `${stats.path}${query}` }];
-  return [
-    ...ofEnvoy,
-    ...config.metrics.targets.map(({ port, path }) => ({
-      type: "application" as const,
-      to: { host: "127.0.0.1", port },
-      path,
-    })),
-  ];
-}
-
-async function* onePart(
-  { metrics, log }: MergedMetricsDeps,
-  source: Source,
+async function answer(
+  { config, metrics, clock, envoy }: MergedMetricsDeps,
   request: IncomingMessage,
-  signal: AbortSignal,
-): AsyncGenerator<Buffer> {
-  const timeout = request.headers["x-prometheus-scrape-timeout-seconds"];
-  const headers = {
-    accept: "text/plain;version=0.0.4",
-    ...(typeof timeout === "string" ? { "x-prometheus-scrape-timeout-seconds": timeout } : {}),
-  };
-  try {
-    const stream = await openHttpStream({ to: source.to, path: source.path, headers, signal });
-    if (stream.status !== 200) throw new Error(`it answered ${stream.status}`);
-    let last = 10;
-    for await (const piece of stream.body()) {
-      last = piece.at(-1) ?? last;
-      yield piece;
+  response: ServerResponse,
+  told: (source: Source, failure: FailureCause | undefined, text: string) => void,
+): Promise<void> {
+  const { prepareScrape } = await import("./prepare-scrape.ts");
+  metrics.count("istio_agent_scrapes_total");
+  const gone = new AbortController();
+  response.once("close", () => gone.abort(new Error("the scraper is gone")));
+  const run = prepareScrape({ config, envoy: envoy(), request, response });
+  await run({
+    clock,
+    own: () => metrics.text(),
+    signal: gone.signal,
+    onResult: (source, failure, text) => {
+      told(source, failure, text);
+      if (failure === undefined) return;
+      metrics.count("istio_agent_scrape_failures_total", { type: source.type });
+      metrics.count("pilotfish_scrape_source_failures_total", { source: source.label, cause: failure });
+    },
+  });
+}
+
+/** One line when a source begins to fail, fails for another reason, or is back. */
+function stateChanges(log: Log): (source: Source, failure: FailureCause | undefined, text: string) => void {
+  const last = new Map<string, FailureCause>();
+  return ({ label }, failure, text) => {
+    if (last.get(label) === failure) return;
+    if (failure === undefined) {
+      last.delete(label);
+      log.info("A source of the merged metrics is back", { source: label });
+    } else {
+      last.set(label, failure);
+      log.warn("A source of the merged metrics is not wholly on the page", {
+        source: label,
+        cause: failure,
+        why: text,
+      });
     }
-    if (last !== 10) yield Buffer.from("\n");
-  } catch (error) {
-    metrics.count("istio_agent_scrape_failures_total", { type: source.type });
-    log.debug("A source of the merged metrics failed", { source: source.type, error });
-    yield Buffer.from("\n");
-  }
+  };
 }

@@ -66,6 +66,8 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   return {
     accept(socket) {
       socket.on("error", () => undefined);
+      // Accepted paused (system/unix-sockets.ts): the session takes over the handle but does not start the reading.
+      socket.resume();
       const session = performServerHandshake(socket, {
         settings: { initialWindowSize: window, maxConcurrentStreams: 100_000, enablePush: false },
         // In MB; the default of 10 would refuse streams while a large push waits for a slow reader.

@@ -13,6 +13,19 @@ export interface ConnectionLimits {
 /** Seen with ten thousand connections: 20 to 27 MB more, most of it code and heap that warmed up. */
 export const connectionLimits: ConnectionLimits = { soft: 256, hard: 512, reserve: 64, grace: 30 };
 
+/** The limits where only so many descriptors may be open: half of them are left for everybody else in this process. */
+export function limitsFor(openFiles: number | undefined): ConnectionLimits {
+  const { soft, hard, reserve, grace } = connectionLimits;
+  const most = Math.max(8, Math.floor((openFiles ?? Number.POSITIVE_INFINITY) / 2));
+  if (most >= hard + reserve) return connectionLimits;
+  return {
+    soft: Math.min(soft, Math.floor(most / 4)),
+    hard: Math.floor(most * 0.8),
+    reserve: Math.floor(most * 0.2),
+    grace,
+  };
+}
+
 interface Entry<S> {
   readonly socket: S;
   readonly source: Source<S>;

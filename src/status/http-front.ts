@@ -3,7 +3,8 @@ import { errorCode } from "../foundation/errors.ts";
 import { guarded } from "../foundation/guarded.ts";
 import type { Log } from "../foundation/log.ts";
 import type { Clock, Millis } from "../foundation/time.ts";
-import { Connections } from "./connections.ts";
+import { openFilesLimit } from "../system/open-files.ts";
+import { Connections, limitsFor } from "./connections.ts";
 import type { Peer } from "./peer.ts";
 
 type Socket = IncomingMessage["socket"];
@@ -51,7 +52,7 @@ interface Line {
 export class HttpFront {
   readonly server: Server;
   readonly #deps: FrontDeps;
-  readonly #book = new Connections<Socket>();
+  readonly #book = new Connections<Socket>(limitsFor(openFilesLimit()));
   readonly #lines = new WeakMap<Socket, Line>();
   #closing = false;
   #sweeper: (() => void) | undefined;

@@ -6,6 +6,7 @@ import type { Clock } from "../foundation/time.ts";
 import { peerOf } from "../system/network.ts";
 import { effectiveUid } from "../system/process.ts";
 import { claimSocketPath, protectSocket } from "../system/unix-socket.ts";
+import { appProbesDeps, createAppProbes, type ProbesConfig } from "./app-probes.ts";
 import { type Ask, controlRoutes } from "./control-routes.ts";
 import { debugRoutes } from "./debug-routes.ts";
 import { Dispatcher } from "./dispatcher.ts";
@@ -19,7 +20,7 @@ import type { Exchange, Route } from "./routes.ts";
 export type Handler = (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
 
 export interface StatusDeps {
-  readonly config: Pick<AgentConfig, "ports" | "bootstrap">;
+  readonly config: Pick<AgentConfig, "bootstrap" | "loopbackControl"> & ProbesConfig;
   readonly clock: Clock;
   readonly log: Log;
   /** Who has a say in readiness, the most telling first. */
@@ -35,9 +36,7 @@ export interface StatusDeps {
   readonly nameTable?: () => Json | undefined;
   /** --profiling. */
   readonly profiling?: boolean;
-  /** False closes everything that changes or reveals on loopback, too: the unix socket alone is left. */
-  readonly loopbackControl?: boolean;
-  /** Further routes: application probes, the status page. */
+  /** Further routes: the status page. */
   readonly routes?: readonly Route[];
   readonly onBug: (error: unknown) => void;
 }
@@ -57,13 +56,18 @@ const SCRAPES_AT_ONCE = 10;
 /** Prometheus' own longest sensible scrape timeout is below this. */
 const SCRAPE_LIMIT = 120_000;
 
-/** The server of port 15020 and of `pilotfish.sock`. Nothing listens before `listen`. */
+/**
+ * The server of port 15020 and of `pilotfish.sock`. Nothing listens before `listen`. Throws InvalidConfig when the
+ * table of application probes can't be used.
+ */
 export function createStatusServer(deps: StatusDeps): StatusServer {
   const { clock, log, onBug } = deps;
   const readiness = new Readiness(deps);
-  const dispatcher = new Dispatcher({ clock, log, routes: statusRoutes(deps, readiness) });
+  const probes = createAppProbes(appProbesDeps(deps.config, clock, log.scoped("probes")));
+  const routes = [...statusRoutes(deps, readiness), ...probes.routes, ...(deps.routes ?? [])];
+  const dispatcher = new Dispatcher({ clock, log, routes });
   const serve = dispatcher.serve.bind(dispatcher);
-  const loopback = deps.loopbackControl ?? true;
+  const loopback = deps.config.loopbackControl ?? true;
   const tcp = new HttpFront({ clock, log, onBug, serve, callerOf: (socket) => tcpCaller(socket, loopback) });
   const unix = new HttpFront({ clock, log, onBug, serve, callerOf: unixCaller });
   return {
@@ -72,6 +76,7 @@ export function createStatusServer(deps: StatusDeps): StatusServer {
     listenUnix: (path) => listenUnix(unix, path),
     close: async () => {
       await Promise.all([tcp.close(), unix.close()]);
+      probes.close();
     },
   };
 }
@@ -92,7 +97,6 @@ function statusRoutes(deps: StatusDeps, readiness: Readiness): readonly Route[] 
     metrics("/stats/prometheus", deps.serveMerged),
     ...controlRoutes(deps.ask),
     ...debugRoutes(deps),
-    ...(deps.routes ?? []),
   ];
 }
 

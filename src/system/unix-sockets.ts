@@ -3,6 +3,7 @@ import { connect, createServer, type Socket } from "node:net";
 import { dirname } from "node:path";
 import { describeError, Unavailable } from "../foundation/errors.ts";
 import { ensureDirectory, removeFile } from "./files.ts";
+import { claimSocketPath } from "./unix-socket.ts";
 
 export interface UnixListener {
   /** Ends the accepting, destroys nothing that was accepted, removes the socket file. */
@@ -16,11 +17,15 @@ export interface UnixListener {
  */
 export async function listenUnix(
   path: string,
-  options: { readonly mode: number; readonly onSocket: (socket: Socket) => void },
+  options: {
+    readonly mode: number;
+    /** Of a directory that has to be made; 0700 by default. */
+    readonly directoryMode?: number;
+    readonly onSocket: (socket: Socket) => void;
+  },
 ): Promise<UnixListener> {
-  ensureDirectory(dirname(path), 0o700);
-  if (await answers(path)) throw new Unavailable(`cannot listen on "${path}": somebody listens there already`);
-  if (isSocket(path)) removeFile(path);
+  ensureDirectory(dirname(path), options.directoryMode ?? 0o700);
+  await claimSocketPath(path);
   // Paused: not a byte is read before the part that speaks the protocol is loaded.
   const server = createServer({ pauseOnConnect: true }, options.onSocket);
   await new Promise<void>((resolve, reject) => {

@@ -15,6 +15,8 @@ export interface Namespace {
   sh(...words: readonly string[]): string;
   /** What src/capture sees there. */
   readonly world: World;
+  /** The world with another resolv.conf. */
+  worldWith(resolvConf: string): World;
   done(): void;
 }
 
@@ -41,6 +43,10 @@ export function makeNamespace(label = "pod"): Namespace {
     prefix,
     sh,
     world: worldIn(path, sh),
+    worldWith: (resolvConf) => {
+      const world = worldIn(path, sh);
+      return { ...world, read: (file) => (file === "/etc/resolv.conf" ? resolvConf : world.read(file)) };
+    },
     done: () => {
       living.delete(namespace);
       for (const pid of spawnSync("ip", ["netns", "pids", name], { encoding: "utf8" }).stdout.split("\n"))
@@ -135,33 +141,43 @@ function addressesOf(json: string): readonly InterfaceAddress[] {
   );
 }
 
-/** Everything of the namespace that capture could change, as text; counters and handles are left out. */
+/** In one shell: a snapshot is taken often, and each program costs a few milliseconds. */
+const snapshotScript = `
+nft -s list ruleset
+for f in ip ip6; do echo --; [ -z "$(cat /proc/net/$f"_tables_names")" ] || $f"tables-legacy-save" | grep -v '^#'; done
+for f in -4 -6; do echo --; ip $f rule; ip $f route show table all; done
+echo --; ip -br addr`;
+
+/**
+ * Everything of the namespace that capture could change, as text, without counters. What iptables leaves of its own
+ * (empty tables and hooks, which it never takes away) counts as nothing.
+ */
 export function kernelSnapshot(namespace: Namespace): string {
-  const quiet = (...words: readonly string[]): string => {
-    try {
-      return namespace.sh(...words);
-    } catch {
-      return "";
-    }
-  };
-  const legacy = (family: "ip" | "ip6"): string =>
-    quiet("cat", `/proc/net/${family}_tables_names`).trim() === ""
-      ? ""
-      : quiet(`${family}tables-legacy-save`)
-          .split("\n")
-          .filter((line) => !line.startsWith("#"))
-          .map((line) => line.replace(/\[\d+:\d+\]/, ""))
-          .join("\n");
-  return [
-    quiet("nft", "-s", "list", "ruleset"),
-    legacy("ip"),
-    legacy("ip6"),
-    quiet("ip", "rule"),
-    quiet("ip", "-6", "rule"),
-    quiet("ip", "route", "show", "table", "all"),
-    quiet("ip", "-6", "route", "show", "table", "all"),
-    quiet("ip", "-br", "addr"),
-  ].join("\n--\n");
+  return namespace
+    .sh("sh", "-c", snapshotScript)
+    .split("--\n")
+    .map(sortTables)
+    .join("--\n")
+    .replaceAll(/\[\d+:\d+\]/g, "")
+    .replaceAll(/^(\*\w+|:\w+ ACCEPT ?|COMMIT)$\n/gm, "")
+    .replaceAll(/^\tchain [A-Z]+ \{\n\t\ttype .*policy accept;\n\t\}\n\n?/gm, "")
+    .replaceAll(/^table ip6? (nat|mangle|raw|filter) \{\n\}\n/gm, "");
+}
+
+/** The kernel lists tables, and chains in them, in the order in which they were made, which means nothing. */
+function sortTables(part: string): string {
+  const [head = "", ...tables] = part.split(/^(?=table |\*)/m).map(sortChains);
+  return (/^(table |\*)/.test(head) ? [head, ...tables].toSorted() : [head, ...tables.toSorted()]).join("");
+}
+
+function sortChains(table: string): string {
+  const chains = /^(table .*\n)([\s\S]*?)^\}\n/m.exec(table);
+  if (!chains) return table;
+  const sorted = (chains[2] ?? "")
+    .split(/^(?=\tchain )/m)
+    .map((chain) => `${chain.trimEnd()}\n`)
+    .toSorted();
+  return `${chains[1]}${sorted.join("")}}\n`;
 }
 
 /** Names of legacy tables that exist: an engine that must not be touched has none. */

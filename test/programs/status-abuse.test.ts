@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { createConnection, type Socket } from "node:net";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { eventually } from "../helpers/eventually.ts";
 import { root } from "../helpers/paths.ts";
 import { ask, sendRaw } from "../status/status-fixture.ts";
@@ -16,9 +16,11 @@ let said = "";
 let port = 0;
 const sockets = new Set<Socket>();
 
-beforeEach(async () => {
+async function start(openFiles?: number): Promise<void> {
   said = "";
-  child = spawn(process.execPath, [...tuning, join(root, "test/programs/status-server-program.ts")], {
+  const program = [process.execPath, ...tuning, join(root, "test/programs/status-server-program.ts")];
+  const limit = openFiles === undefined ? "" : `ulimit -n ${openFiles};`;
+  child = spawn("sh", ["-c", `${limit} exec "$@"`, "sh", ...program], {
     stdio: ["pipe", "pipe", "inherit"],
     env: { ...process.env, MALLOC_ARENA_MAX: "1", MALLOC_TRIM_THRESHOLD_: "65536" },
   });
@@ -26,10 +28,10 @@ beforeEach(async () => {
     said += part.toString();
   });
   port = Number(await eventually("the server's port", () => /\(port=(\d+)\)/.exec(said)?.[1]));
-});
+}
 
-/** Every test ends with a server that still answers, had no bug, and ends by itself when closed. */
-afterEach(async () => {
+/** Every server still answers at the end, had no bug, and ends by itself when closed. */
+async function finish(): Promise<void> {
   for (const socket of sockets) socket.destroy();
   sockets.clear();
   expect((await probe()).status).toBe(200);
@@ -39,7 +41,7 @@ afterEach(async () => {
   expect(await ended).toEqual([0, null]);
   clearTimeout(killer);
   expect(said).toContain("(bugs=0)");
-});
+}
 
 const probe = () => ask({ port, path: "/healthz/ready" });
 const rss = (): number => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, "utf8"))?.[1]) / 1024;
@@ -61,6 +63,9 @@ function hold(first: string, localAddress: string): Promise<Socket> {
 }
 
 describe("many connections", () => {
+  beforeEach(() => start());
+  afterEach(finish);
+
   test.each([
     ["that say nothing", "", 10_000],
     ["that stop in the middle of a header", "GET /healthz/ready HTTP/1.1\r\nHost: x\r\nX-Slow: ", 5_000],
@@ -80,7 +85,24 @@ describe("many connections", () => {
   });
 });
 
+describe("few descriptors", () => {
+  beforeEach(() => start(96));
+  afterEach(finish);
+
+  test("more connections than may be open: probes are answered meanwhile", async () => {
+    const statuses: number[] = [];
+    for (let round = 0; round < 10; round++) {
+      await Promise.all(Array.from({ length: 100 }, (_, index) => hold("", `127.1.0.${index + 1}`)));
+      statuses.push((await probe()).status);
+    }
+    expect(new Set(statuses)).toEqual(new Set([200]));
+  });
+});
+
 describe("one bad client", () => {
+  beforeAll(() => start());
+  afterAll(finish);
+
   test("a pipeline is answered in order", async () => {
     const paths = ["/healthz/ready", "/nope", "/metrics", "/drain"];
     const text = paths.map((path) => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`).join("");

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { Connections } from "../../src/status/connections.ts";
+import { Connections, connectionLimits, limitsFor } from "../../src/status/connections.ts";
 
 const limits = { soft: 4, hard: 8, reserve: 2, grace: 30 };
 const book = () => new Connections<string>(limits);
@@ -84,5 +84,18 @@ describe("connections", () => {
     expect(all.size).toBe(512);
     expect(dropped).toBe(10_000 - 512);
     expect(all.sweep(20_000)).toHaveLength(512 - 256);
+  });
+});
+
+describe("limits by open files", () => {
+  test.each([
+    [undefined, connectionLimits],
+    [1_048_576, connectionLimits],
+    [1_152, connectionLimits],
+    [1_024, { soft: 128, hard: 409, reserve: 102, grace: 30 }],
+    [128, { soft: 16, hard: 51, reserve: 12, grace: 30 }],
+    [1, { soft: 2, hard: 6, reserve: 1, grace: 30 }],
+  ])("%s", (openFiles, expected) => {
+    expect(limitsFor(openFiles)).toEqual(expected);
   });
 });

@@ -1,6 +1,5 @@
 import { type IncomingHttpHeaders, request } from "node:http";
 import { createConnection, type NetConnectOpts } from "node:net";
-import type { AgentConfig } from "../../src/config/agent-config.ts";
 import { noLog } from "../../src/foundation/log.ts";
 import type { Wish } from "../../src/status/control-routes.ts";
 import type { Standing } from "../../src/status/readiness.ts";
@@ -9,11 +8,18 @@ import { realClock } from "../../src/system/clock.ts";
 import { freePorts } from "../helpers/free-ports.ts";
 
 /** As much of a configuration as the status server reads. */
-export const statusConfig = (port: number | undefined, metricsLocalhostOnly = false) =>
-  ({ ports: { status: port }, bootstrap: { metricsLocalhostOnly } }) as unknown as Pick<
-    AgentConfig,
-    "ports" | "bootstrap"
-  >;
+export const statusConfig = (
+  port: number | undefined,
+  more: Partial<StatusDeps["config"]> = {},
+  localhostOnly = false,
+) =>
+  ({
+    ports: { status: port },
+    bootstrap: { metricsLocalhostOnly: localhostOnly },
+    node: { ipAddresses: ["127.0.0.1"] },
+    appProbers: undefined,
+    ...more,
+  }) as unknown as StatusDeps["config"];
 
 export interface Fixture {
   readonly server: StatusServer;
@@ -27,14 +33,18 @@ export interface Fixture {
 
 /** A listening status server with fakes behind it; `/metrics` says "m 1", the merged page "merged 1". */
 export async function startStatus(
-  more: Partial<StatusDeps> & { readonly port?: number; readonly metricsLocalhostOnly?: boolean } = {},
+  more: Partial<StatusDeps> & {
+    readonly port?: number;
+    readonly configured?: Partial<StatusDeps["config"]>;
+    readonly metricsLocalhostOnly?: boolean;
+  } = {},
   unixPath?: string,
 ): Promise<Fixture> {
   const port = more.port ?? (await freePorts(1))[0] ?? 0;
   const wishes: Wish[] = [];
   const bugs: unknown[] = [];
   const deps: StatusDeps = {
-    config: statusConfig(port, more.metricsLocalhostOnly),
+    config: statusConfig(port, more.configured, more.metricsLocalhostOnly),
     clock: realClock,
     log: noLog,
     contributors: [
@@ -77,6 +87,8 @@ export interface Asked {
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
+  /** Gives up after this, ms. */
+  readonly timeout?: number;
 }
 
 export interface Answered {

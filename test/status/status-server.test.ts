@@ -3,6 +3,8 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Unavailable } from "../../src/foundation/errors.ts";
+import { FakeClock } from "../fakes/fake-clock.ts";
+import { eventually } from "../helpers/eventually.ts";
 import { temporaryFolder } from "../helpers/paths.ts";
 import { ask, type Fixture, sendRaw, startStatus, statusConfig } from "./status-fixture.ts";
 
@@ -143,7 +145,7 @@ describe("access", () => {
   });
 
   test("with the loopback way closed only the unix socket is left", async () => {
-    const closed = await startStatus({ loopbackControl: false }, join(folder.path, "2.sock"));
+    const closed = await startStatus({ configured: { loopbackControl: false } }, join(folder.path, "2.sock"));
     expect((await ask({ port: closed.port, path: "/drain", method: "POST" })).status).toBe(403);
     expect((await ask({ port: closed.port, path: "/healthz/ready" })).status).toBe(200);
     expect((await ask({ socketPath: join(folder.path, "2.sock"), path: "/drain", method: "POST" })).status).toBe(200);
@@ -209,6 +211,50 @@ describe("routes that fail", () => {
     const all = (await Promise.all(scrapes)).map((one) => one.status);
     expect(all.filter((one) => one === 200)).toHaveLength(10);
     await slow.server.close();
+  });
+});
+
+describe("time, on a clock of the test's own", () => {
+  test("a route that takes too long: 503 when nothing was sent, a cut connection when something was", async () => {
+    const clock = new FakeClock();
+    const slow = await startStatus({
+      clock,
+      serveMetrics: () => undefined,
+      serveMerged: (_request, response) => {
+        response.write("half");
+      },
+    });
+    const answers = [
+      ask({ port: slow.port, path: "/metrics" }),
+      ask({ port: slow.port, path: "/stats/prometheus" }).catch((error: Error) => error),
+    ] as const;
+    await eventually("both are in work", () => clock.pending() === 2);
+    clock.advance(120_000);
+    expect(await answers[0]).toMatchObject({
+      status: 503,
+      body: "it took too long\n",
+      headers: { connection: "close" },
+    });
+    expect(await answers[1]).toBeInstanceOf(Error);
+    await slow.server.close();
+    expect(clock.pending()).toBe(0);
+  });
+
+  test("a contributor that hangs is a 503 with that as the reason", async () => {
+    const clock = new FakeClock();
+    const hung = await startStatus({
+      clock,
+      contributors: [{ name: "admin", check: () => new Promise(() => undefined) }],
+    });
+    const answer = ask({ port: hung.port, path: "/healthz/ready" });
+    await eventually("the judgement and the route have their timers", () => clock.pending() === 2);
+    clock.advance(2_500);
+    expect(await answer).toMatchObject({
+      status: 503,
+      body: "not ready: admin: cannot tell: no answer within 2500 ms\n",
+    });
+    await hung.server.close();
+    expect(clock.pending()).toBe(0);
   });
 });
 

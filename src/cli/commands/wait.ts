@@ -14,7 +14,7 @@ export const waitCommand: Command = {
       kind: "string",
       placeholder: "URL",
       default: "http://localhost:15021/healthz/ready",
-      summary: "What is asked.",
+      summary: "What is asked; without it the port follows ENVOY_STATUS_PORT.",
     },
     {
       name: "timeoutSeconds",

@@ -1,0 +1,317 @@
+import { type Escaping, type Form, LF, type Metadata } from "./exposition.ts";
+import { GroupCheck, LabelHash } from "./group-check.ts";
+import { labelList, parseLine, type Sample, sampleLine, timeFits } from "./line-parse.ts";
+import { LineScan, numberEnd, numberIn, parseNumber } from "./line-scan.ts";
+import { isGrouped, type Naming, type Suffix } from "./naming.ts";
+import { LineStore, type Sink } from "./sinks.ts";
+import type { Tally } from "./tally.ts";
+
+interface Fitting extends Suffix {
+  readonly bytes: Uint8Array;
+}
+
+/** What a family needs to know to take lines. */
+export interface FamilyFacts {
+  readonly naming: Naming;
+  readonly metadata: Metadata;
+  readonly tally: Tally;
+  readonly sink: Sink;
+  /** Form of the lines that come, and of the page. */
+  readonly from: Form;
+  readonly to: Form;
+  readonly escaping: Escaping;
+  /** Lines for another family that this one brings along (`_created` on a text page). */
+  readonly side: (name: string, lines: LineStore) => void;
+}
+
+/** A group longer than this is not looked at as a whole; it does not go out. */
+const LONGEST_GROUP = 256 * 1024;
+/** What is set aside for a side family; the rest is dropped. */
+const MOST_ASIDE = 64 * 1024;
+
+/**
+ * The lines of one family of one source, as they come: which belong to it, which must be written anew for the page's
+ * form, which break a rule. Lines that may go out as they are stay where they are in the buffer until `flush` passes
+ * the whole run on, so that most of a page is copied in large pieces.
+ */
+export class FamilyLines {
+  readonly #facts: FamilyFacts;
+  readonly #scan: LineScan;
+  readonly #base: Uint8Array;
+  readonly #suffixes: readonly Fitting[];
+  readonly #grouped: boolean;
+  readonly #checks: boolean;
+  readonly #group: GroupCheck;
+  readonly #hash = new LabelHash();
+  readonly #open = new LineStore();
+  readonly #sides = new Map<string, LineStore>();
+  #groupFits = true;
+  /** Lines of the run that were not passed on yet. */
+  #lines = 0;
+
+  constructor(facts: FamilyFacts, scan: LineScan) {
+    this.#facts = facts;
+    this.#scan = scan;
+    const { naming, metadata, to, from } = facts;
+    this.#base = Buffer.from(metadata.name);
+    this.#suffixes = naming.suffixes.map((one) => ({ ...one, bytes: Buffer.from(one.suffix) }));
+    const created = from === "openmetrics" && naming.type === "counter";
+    this.#grouped = to === "openmetrics" && (isGrouped(naming.type) || created || naming.type === "stateset");
+    this.#group = new GroupCheck(created || naming.type === "stateset" ? "summary" : naming.type);
+    this.#checks = to === "openmetrics" || isGrouped(naming.type);
+    if (naming.type === "stateset" && to === "openmetrics") facts.sink.unclean();
+  }
+
+  get name(): string {
+    return this.#facts.metadata.name;
+  }
+
+  /** Whether the line that was just scanned belongs here and may go out as it is. `run`: first byte not passed on. */
+  accepts(bytes: Uint8Array, at: number, run: number): number {
+    const suffix = this.#suffixOf(bytes, at);
+    if (suffix === undefined || suffix.side !== undefined) return -1;
+    const { from, to } = this.#facts;
+    const scan = this.#scan;
+    if (scan.timeStart !== 0 && !this.#timeMayStay(bytes)) return -1;
+    if (to === "openmetrics" && (scan.trailingComma || (scan.reserved && from !== to))) return -1;
+    if (!this.#checks) {
+      this.#lines++;
+      return run;
+    }
+    if (to === "openmetrics" && scan.reserved) return -1;
+    if (!this.#grouped) return this.#single(bytes, suffix) ? this.#one(run) : -1;
+    return this.#inGroup(bytes, at, run, suffix);
+  }
+
+  #one(run: number): number {
+    this.#lines++;
+    return run;
+  }
+
+  #suffixOf(bytes: Uint8Array, at: number): Fitting | undefined {
+    const base = this.#base;
+    const length = this.#scan.nameEnd - at - base.length;
+    if (length < 0) return undefined;
+    for (let i = 0; i < base.length; i++) if (bytes[at + i] !== base[i]) return undefined;
+    const start = at + base.length;
+    for (const suffix of this.#suffixes) {
+      const word = suffix.bytes;
+      if (word.length !== length) continue;
+      let same = true;
+      for (let i = 0; i < length && same; i++) same = word[i] === bytes[start + i];
+      if (same) return suffix;
+    }
+    return undefined;
+  }
+
+  /** Text has whole milliseconds from 1970 on; OpenMetrics' seconds may have a sign and a fraction. */
+  #timeMayStay(bytes: Uint8Array): boolean {
+    const { from, to } = this.#facts;
+    if (from !== to) return false;
+    if (from === "openmetrics") return true;
+    if (bytes[this.#scan.timeStart] === 45) return false;
+    for (let i = this.#scan.timeStart; i < this.#scan.end; i++) if (bytes[i] === 46) return false;
+    return true;
+  }
+
+  /** Rules that one line can break by itself. */
+  #single(bytes: Uint8Array, { kind }: Suffix): boolean {
+    const scan = this.#scan;
+    const first = bytes[scan.valueStart];
+    if (this.#facts.to === "text") {
+      // Prometheus' own text parser wants a number there.
+      if (kind !== "bucket" && !(kind === "quantile" && scan.pairStart !== 0)) return true;
+      return scan.pairStart !== 0 && numberEnd(bytes, scan.pairValue) === scan.pairEnd - 1;
+    }
+    if (kind === "total") return first !== 45 && first !== 78;
+    if (kind === "info") return first === 49 && scan.valueEnd === scan.valueStart + 1 && scan.timeStart === 0;
+    return true;
+  }
+
+  #inGroup(bytes: Uint8Array, at: number, run: number, { kind }: Suffix): number {
+    const scan = this.#scan;
+    if (kind === "total" && !this.#single(bytes, { kind, suffix: "", side: undefined })) return -1;
+    const key = this.#keyOf(bytes);
+    const time = scan.timeStart === 0 ? undefined : numberIn(bytes, scan.timeStart, scan.end);
+    let from = run;
+    if (this.#group.isNew(key, time)) {
+      this.#closeGroup(bytes, run, at);
+      from = at;
+      this.#group.begin(key, time);
+    }
+    const bound = scan.pairStart === 0 ? Number.NaN : boundIn(bytes, scan.pairValue, scan.pairEnd - 1);
+    this.#group.add(kind, bound, numberIn(bytes, scan.valueStart, scan.valueEnd));
+    this.#lines++;
+    return from;
+  }
+
+  /** Hash of the labels without the pair of `le` or `quantile` and without its comma. */
+  #keyOf(bytes: Uint8Array): number {
+    const { labelsStart, labelsEnd, pairStart, pairEnd } = this.#scan;
+    const hash = this.#hash;
+    hash.reset();
+    if (pairStart === 0) hash.add(bytes, labelsStart, labelsEnd);
+    else if (pairEnd < labelsEnd) {
+      hash.add(bytes, labelsStart, pairStart);
+      hash.add(bytes, pairEnd + 1, labelsEnd);
+    } else hash.add(bytes, labelsStart, Math.max(labelsStart, pairStart - 1));
+    return hash.value;
+  }
+
+  /** The group that ends at `at`: passed on whole, or not at all where broken ones may not stand. */
+  #closeGroup(bytes: Uint8Array, run: number, at: number): void {
+    const { sink, tally } = this.#facts;
+    const samples = this.#open.samples + this.#lines;
+    if (samples === 0) return;
+    const right = this.#groupFits && this.#group.finish();
+    if (!right) sink.unclean();
+    if (right || !sink.strict) {
+      if (this.#open.length > 0) sink.append(this.#open.bytes, 0, this.#open.length, this.#open.samples);
+      if (at > run) sink.append(bytes, run, at, this.#lines);
+    } else tally.drop("semantics", samples);
+    this.#lines = 0;
+    this.#open.clear();
+    this.#groupFits = true;
+  }
+
+  /** Passes on the run that ends at `at`, because the buffer or the run is over. A group stays open. */
+  flush(bytes: Uint8Array, run: number, at: number): void {
+    if (this.#lines === 0) return;
+    if (this.#grouped) this.#keep(bytes, run, at, this.#lines);
+    else this.#facts.sink.append(bytes, run, at, this.#lines);
+    this.#lines = 0;
+  }
+
+  #keep(bytes: Uint8Array, start: number, end: number, samples: number): void {
+    if (this.#open.length + end - start > LONGEST_GROUP) {
+      this.#groupFits = false;
+      this.#open.samples += samples;
+    } else this.#open.add(bytes, start, end, samples);
+  }
+
+  /** The family is over. */
+  close(): void {
+    this.#closeGroup(noBytes, 0, 0);
+    for (const [name, lines] of this.#sides) this.#facts.side(name, lines);
+    this.#sides.clear();
+  }
+
+  /**
+   * A line that is not in the plain form, without its line feed; `flush` was called before. False when it belongs to
+   * another family (whose name is then the sample's).
+   */
+  take(sample: Sample): boolean {
+    const { metadata, naming, tally, sink } = this.#facts;
+    if (!sample.name.startsWith(metadata.name)) return false;
+    const rest = sample.name.slice(metadata.name.length);
+    const suffix = naming.suffixes.find((one) => one.suffix === rest);
+    if (suffix === undefined) return false;
+    const line = this.#written(sample, suffix);
+    if (line === undefined) tally.drop("syntax", 1);
+    else if (suffix.side !== undefined) this.#aside(suffix.side, line);
+    else if (this.#grouped) this.#takeInGroup(sample, suffix, line);
+    else {
+      const right = this.#rightAlone(sample, suffix);
+      // In the text format there is no milder form in which such a sample could go out.
+      const strict = sink.strict || this.#facts.to === "text";
+      if (!right) sink.unclean();
+      if (right || !strict) sink.append(line, 0, line.length, 1);
+      else tally.drop("semantics", 1);
+    }
+    return true;
+  }
+
+  #written(sample: Sample, { kind }: Suffix): Buffer | undefined {
+    const { to, escaping } = this.#facts;
+    if (!timeFits(sample, to)) return undefined;
+    const names = sample.labels.map(([name]) => labelList([[name, ""]], escaping));
+    if (new Set(names).size < names.length) return undefined;
+    if (to === "openmetrics" && sample.labels.some(([name]) => name.startsWith("__"))) return undefined;
+    const keepExemplar = to === "openmetrics" && (kind === "bucket" || kind === "total");
+    return Buffer.from(`${sampleLine(sample, this.#facts, keepExemplar)}\n`);
+  }
+
+  #rightAlone(sample: Sample, { kind }: Suffix): boolean {
+    const value = parseNumber(sample.value) ?? Number.NaN;
+    if (this.#facts.to === "text") {
+      if (kind === "bucket") return boundOf(sample, "le") !== undefined;
+      return kind !== "quantile" || !hasLabel(sample, "quantile") || boundOf(sample, "quantile") !== undefined;
+    }
+    if (kind === "total") return value >= 0;
+    return kind !== "info" || (value === 1 && sample.time === undefined);
+  }
+
+  #takeInGroup(sample: Sample, { kind }: Suffix, line: Buffer): void {
+    const pair = kind === "bucket" ? "le" : kind === "quantile" ? "quantile" : "";
+    const rest = Buffer.from(
+      labelList(
+        sample.labels.filter(([name]) => name !== pair),
+        this.#facts.escaping,
+      ),
+    );
+    this.#hash.reset();
+    this.#hash.add(rest, 0, rest.length);
+    const time = this.#timeOf(sample);
+    if (this.#group.isNew(this.#hash.value, time)) {
+      this.#closeGroup(noBytes, 0, 0);
+      this.#group.begin(this.#hash.value, time);
+    }
+    const value = parseNumber(sample.value) ?? Number.NaN;
+    if (kind === "total" && !(value >= 0)) this.#groupFits = false;
+    this.#group.add(kind, boundOf(sample, pair) ?? Number.NaN, value);
+    this.#keep(line, 0, line.length, 1);
+  }
+
+  /** In the page's unit, so that it compares with lines that went the fast way. */
+  #timeOf({ time }: Sample): number | undefined {
+    if (time === undefined) return undefined;
+    return this.#facts.from === "text" ? Number(time) / 1000 : Number(time);
+  }
+
+  #aside(name: string, line: Buffer): void {
+    const lines = this.#sides.get(name) ?? new LineStore();
+    this.#sides.set(name, lines);
+    if (lines.length + line.length > MOST_ASIDE) this.#facts.tally.drop("buffer", 1);
+    else lines.add(line, 0, line.length, 1);
+  }
+}
+
+const noBytes = new Uint8Array(0);
+
+/** Lines of one family that are in the page's form already: through the same rules once more, now strictly. */
+export function filterLines(bytes: Buffer, facts: FamilyFacts): void {
+  const scan = new LineScan();
+  const family = new FamilyLines(facts, scan);
+  let run = 0;
+  for (let at = 0; at < bytes.length; ) {
+    const from = scan.scan(bytes, at) ? family.accepts(bytes, at, run) : -1;
+    const next = from < 0 ? bytes.indexOf(LF, at) + 1 : scan.end + 1;
+    if (from >= 0) run = from;
+    else {
+      family.flush(bytes, run, at);
+      const sample = readSample(bytes, at, next, facts.to);
+      if (sample === undefined || !family.take(sample)) facts.tally.drop("syntax", 1);
+      run = next;
+    }
+    at = next;
+  }
+  family.flush(bytes, run, bytes.length);
+  family.close();
+}
+
+function boundIn(bytes: Uint8Array, start: number, end: number): number {
+  if (numberEnd(bytes, start) === end) return numberIn(bytes, start, end);
+  return parseNumber(Buffer.from(bytes.subarray(start, end)).toString()) ?? Number.NaN;
+}
+
+/** The number in a label, undefined when there is none. */
+function boundOf(sample: Sample, label: string): number | undefined {
+  const text = sample.labels.find(([name]) => name === label)?.[1];
+  return text === undefined ? undefined : parseNumber(text);
+}
+
+const hasLabel = ({ labels }: Sample, label: string): boolean => labels.some(([name]) => name === label);
+
+/** One line as a sample; the line feed is not part of it. */
+export const readSample = (bytes: Buffer, start: number, end: number, form: Form): Sample | undefined =>
+  parseLine(bytes.toString("utf8", start, bytes[end - 1] === LF ? end - 1 : end), form);

@@ -1,0 +1,100 @@
+import type { Metadata } from "./exposition.ts";
+import type { Naming } from "./naming.ts";
+import { LineStore, type Sink } from "./sinks.ts";
+import type { Tally } from "./tally.ts";
+
+/**
+ * A small family that waits for the end of the page, so that samples of later sources can join it. Bounded: the
+ * first source's lines by `limits.family`, those that join by `limits.joined`.
+ */
+export class HeldFamily {
+  readonly naming: Naming;
+  readonly metadata: Metadata;
+  readonly tally: Tally;
+  readonly own = new LineStore();
+  readonly joined: Joined[] = [];
+  /** A sample breaks a rule of the type; the family is looked at sample by sample in the end. */
+  unclean = false;
+
+  constructor(naming: Naming, metadata: Metadata, tally: Tally) {
+    this.naming = naming;
+    this.metadata = metadata;
+    this.tally = tally;
+  }
+}
+
+export interface Joined {
+  readonly tally: Tally;
+  readonly lines: LineStore;
+}
+
+export interface HoldHooks {
+  /** Whether that many bytes more may be held; takes them off the allowance. */
+  readonly room: (bytes: number) => boolean;
+  /** It is no longer held: the place where its lines go from now on. */
+  readonly overflow: () => Sink;
+  /** Lets only what keeps the rules of the type through to `sink`. */
+  readonly filter: (bytes: Buffer, sink: Sink) => void;
+}
+
+/** Lines of the family's own source. When there is no room for more, all of it goes out and is held no longer. */
+export class HoldSink implements Sink {
+  readonly #family: HeldFamily;
+  readonly #hooks: HoldHooks;
+  #instead: Sink | undefined;
+
+  constructor(family: HeldFamily, hooks: HoldHooks) {
+    this.#family = family;
+    this.#hooks = hooks;
+  }
+
+  get strict(): boolean {
+    return this.#instead !== undefined;
+  }
+
+  append(bytes: Uint8Array, start: number, end: number, samples: number): void {
+    if (this.#instead !== undefined) return this.#instead.append(bytes, start, end, samples);
+    const { own, unclean } = this.#family;
+    const fits = this.#hooks.room(end - start);
+    if (fits || unclean) own.add(bytes, start, end, samples);
+    if (fits) return;
+    const sink = this.#hooks.overflow();
+    this.#instead = sink;
+    if (unclean) this.#hooks.filter(own.bytes, sink);
+    else {
+      sink.append(own.bytes, 0, own.length, own.samples);
+      sink.append(bytes, start, end, samples);
+    }
+    own.clear();
+  }
+
+  unclean(): void {
+    this.#family.unclean = true;
+  }
+}
+
+/** Lines of another source (or of the same one, later on its page) for a family that is still held. */
+export class JoinSink implements Sink {
+  readonly strict = false;
+  readonly #family: HeldFamily;
+  readonly #tally: Tally;
+  readonly #room: (bytes: number) => boolean;
+
+  constructor(family: HeldFamily, tally: Tally, room: (bytes: number) => boolean) {
+    this.#family = family;
+    this.#tally = tally;
+    this.#room = room;
+  }
+
+  append(bytes: Uint8Array, start: number, end: number, samples: number): void {
+    if (!this.#room(end - start)) return this.#tally.dropFrom(this.#family.naming.family, samples);
+    const before = this.#family.joined.find(({ tally }) => tally === this.#tally);
+    const joined = before ?? { tally: this.#tally, lines: new LineStore() };
+    if (before === undefined) this.#family.joined.push(joined);
+    joined.lines.add(bytes, start, end, samples);
+  }
+
+  unclean(): void {
+    // Every joined sample is looked at in the end.
+  }
+}

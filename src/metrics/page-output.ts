@@ -1,0 +1,87 @@
+import type { ServerResponse } from "node:http";
+import type { Writable } from "node:stream";
+import { constants, createGzip, createZstdCompress, type Gzip, type ZstdCompress } from "node:zlib";
+import type { Coding } from "./negotiate.ts";
+import type { PageWriter } from "./page-writer.ts";
+
+/** The way of a page to the scraper: blocks out of the writer, compressed when asked, at the scraper's pace. */
+export class PageOutput {
+  readonly #response: ServerResponse;
+  readonly #compressor: Gzip | ZstdCompress | undefined;
+  readonly #writer: PageWriter;
+  #failed: Error | undefined;
+
+  constructor(response: ServerResponse, coding: Coding, writer: PageWriter) {
+    this.#response = response;
+    this.#writer = writer;
+    this.#compressor = compressorOf(coding);
+    const fail = (error: Error): void => {
+      this.#failed ??= error;
+    };
+    response.on("error", fail);
+    this.#compressor?.on("error", fail);
+    this.#compressor?.pipe(response);
+  }
+
+  get #into(): Writable {
+    return this.#compressor ?? this.#response;
+  }
+
+  /** Sends what was written since the last call; resolves when more is welcome. Throws when nobody listens any more. */
+  async flush(signal: AbortSignal): Promise<void> {
+    for (const block of this.#writer.take()) {
+      const into = this.#into;
+      const welcome = into.write(block, () => this.#writer.recycle(block));
+      if (!welcome) await this.#drained(into, signal);
+      this.#check(signal);
+    }
+  }
+
+  /** What is compressed so far goes out at once: the scraper sees the first bytes early. */
+  push(): void {
+    if (this.#compressor !== undefined && "flush" in this.#compressor) this.#compressor.flush(constants.Z_SYNC_FLUSH);
+  }
+
+  async end(signal: AbortSignal): Promise<void> {
+    await this.flush(signal);
+    await new Promise<void>((resolve) => {
+      this.#response.once("close", resolve);
+      this.#response.once("finish", resolve);
+      signal.addEventListener("abort", () => resolve(), { once: true });
+      this.#into.end();
+    });
+    this.#check(signal);
+  }
+
+  /** The page can't be finished: the connection is cut, so that nobody takes it for whole. */
+  destroy(): void {
+    this.#compressor?.destroy();
+    this.#response.destroy();
+  }
+
+  #check(signal: AbortSignal): void {
+    if (this.#failed !== undefined) throw this.#failed;
+    signal.throwIfAborted();
+  }
+
+  #drained(into: Writable, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        into.off("drain", done);
+        this.#response.off("close", done);
+        signal.removeEventListener("abort", done);
+        resolve();
+      };
+      into.on("drain", done);
+      this.#response.on("close", done);
+      signal.addEventListener("abort", done);
+    });
+  }
+}
+
+/** Level 1 of both: a page repeats itself so much that higher levels cost far more than they save. */
+function compressorOf(coding: Coding): Gzip | ZstdCompress | undefined {
+  if (coding === "gzip") return createGzip({ level: 1, chunkSize: 64 * 1024 });
+  if (coding !== "zstd") return undefined;
+  return createZstdCompress({ chunkSize: 64 * 1024, params: { [constants.ZSTD_c_compressionLevel]: 1 } });
+}

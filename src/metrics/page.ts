@@ -1,0 +1,193 @@
+import { arrange } from "./arrange.ts";
+import type { Escaping, Form, Metadata } from "./exposition.ts";
+import { isPlainName } from "./exposition.ts";
+import { HeldFamily, HoldSink, JoinSink } from "./held-family.ts";
+import { asUnknown, type Naming, nameFamily } from "./naming.ts";
+import type { PageWriter } from "./page-writer.ts";
+import { DropSink, heading, type LineStore, type Sink, StreamSink } from "./sinks.ts";
+import { CutOff, type Tally } from "./tally.ts";
+
+/** What the page may hold back or remember, in bytes and names. */
+export interface PageLimits {
+  /** The largest family that is held until the end of the page, and all that join it. */
+  readonly family: number;
+  /** All that is held of one source. */
+  readonly held: number;
+  /** Families of one page. */
+  readonly families: number;
+}
+
+export const pageLimits: PageLimits = { family: 16 * 1024, held: 512 * 1024, families: 20_000 };
+
+/** What a held family costs beside its lines. */
+const HELD_OVERHEAD = 300;
+
+export interface Output {
+  readonly form: Form;
+  readonly escaping: Escaping;
+}
+
+export interface Opened {
+  readonly naming: Naming;
+  readonly sink: Sink;
+  /** The family is this source's own: what it brings along may go out too. */
+  readonly alone: boolean;
+}
+
+/**
+ * The page that comes into being: who has which name, what is held for a join, what is written. The rule:
+ * a family belongs to the first source that gives it (agent, Envoy, applications as configured). Small families are
+ * held until the end of the page; a later family of the same name and type joins a held one, series by series, and
+ * a series that is there already is dropped. Every other repetition is dropped. All drops are counted by source and name.
+ * What goes out depends on the pages alone, never on their timing.
+ */
+export class MergedPage {
+  readonly output: Output;
+  readonly writer: PageWriter;
+  readonly #limits: PageLimits;
+  /** Every name that is taken, with the family if it is still held. */
+  readonly #claims = new Map<string, HeldFamily | undefined>();
+  readonly #held = new Set<HeldFamily>();
+  readonly #heldBytes = new Map<Tally, number>();
+  #families = 0;
+
+  constructor(output: Output, writer: PageWriter, limits: PageLimits = pageLimits) {
+    this.output = output;
+    this.writer = writer;
+    this.#limits = limits;
+  }
+
+  /** Names that sources can't give, whatever they say. */
+  reserve(names: readonly string[]): void {
+    for (const name of names) this.#claims.set(name, undefined);
+  }
+
+  /** A family of a source, at its first sample. `filter`: see HoldHooks. Throws CutOff when there are too many. */
+  open(
+    tally: Tally,
+    metadata: Metadata,
+    from: Form,
+    hold: boolean,
+    filter: (opened: Naming, bytes: Buffer, sink: Sink) => void,
+  ): Opened {
+    const wanted = nameFamily(metadata, from, this.output.form, this.output.escaping);
+    const held = this.#claims.get(wanted.family);
+    if (held !== undefined && (isSameFamily(held, wanted) || this.#areItsTimes(held, wanted, tally)))
+      return { naming: wanted, sink: this.#joining(held, tally), alone: false };
+    const naming = this.#free(wanted) ? wanted : this.#plainer(wanted, metadata);
+    if (naming === undefined) return { naming: wanted, sink: new DropSink(tally, wanted.family), alone: false };
+    if (++this.#families > this.#limits.families)
+      throw new CutOff("too_many_families", `more than ${this.#limits.families} families on one page`);
+    const sink = hold ? this.#holding(naming, metadata, tally, filter) : this.#streaming(naming, metadata, tally);
+    return { naming, sink, alone: true };
+  }
+
+  /** What is a family of its own in the text format (`x_created`, a gauge) belongs to `x` in OpenMetrics. */
+  #areItsTimes({ naming, tally }: HeldFamily, wanted: Naming, from: Tally): boolean {
+    const counts = naming.type === "counter" || naming.type === "histogram" || naming.type === "summary";
+    const times = wanted.type === "gauge" || wanted.type === "unknown";
+    const named = wanted.family === `${naming.family}_created`;
+    return this.output.form === "openmetrics" && tally === from && counts && times && named;
+  }
+
+  #free({ claims }: Naming): boolean {
+    return !claims.some((name) => this.#claims.has(name));
+  }
+
+  /** A counter whose family name is taken may still go out under its sample's name, as a family without a type. */
+  #plainer(wanted: Naming, { name }: Metadata): Naming | undefined {
+    if (this.output.form !== "openmetrics" || wanted.type !== "counter" || !isPlainName(name)) return undefined;
+    const only = asUnknown(`${wanted.family}_total`);
+    const suffixes = wanted.suffixes.filter((one) => one.kind === "total");
+    return this.#free(only) ? { ...only, suffixes } : undefined;
+  }
+
+  #streaming(naming: Naming, metadata: Metadata, tally: Tally): Sink {
+    for (const name of naming.claims) this.#claims.set(name, undefined);
+    return new StreamSink(this.writer, tally, this.#heading(naming, metadata));
+  }
+
+  #heading(naming: Naming, metadata: Metadata): string {
+    return heading(naming, metadata, this.output.form === "openmetrics");
+  }
+
+  #holding(
+    naming: Naming,
+    metadata: Metadata,
+    tally: Tally,
+    filter: (opened: Naming, bytes: Buffer, sink: Sink) => void,
+  ): Sink {
+    if (!this.#takeRoom(tally, HELD_OVERHEAD)) return this.#streaming(naming, metadata, tally);
+    const family = new HeldFamily(naming, metadata, tally);
+    for (const name of naming.claims) this.#claims.set(name, family);
+    this.#held.add(family);
+    return new HoldSink(family, {
+      room: (bytes) => family.own.length + bytes <= this.#limits.family && this.#takeRoom(tally, bytes),
+      overflow: () => this.#release(family),
+      filter: (bytes, sink) => filter(naming, bytes, sink),
+    });
+  }
+
+  /** A held family that grew too large; samples can't join it any more. */
+  #release(family: HeldFamily): Sink {
+    const { naming, metadata, tally } = family;
+    this.#held.delete(family);
+    for (const { tally: other, lines } of family.joined) other.dropFrom(naming.family, lines.samples);
+    // The groups of a state set can't be checked line by line.
+    return this.#streaming(
+      naming.type === "stateset" && this.output.form === "openmetrics"
+        ? { ...asUnknown(naming.family), claims: naming.claims }
+        : naming,
+      metadata,
+      tally,
+    );
+  }
+
+  #joining(family: HeldFamily, tally: Tally): Sink {
+    const room = (bytes: number): boolean => {
+      const joined = family.joined.reduce((sum, one) => sum + one.lines.length, 0);
+      return joined + bytes <= this.#limits.family && this.#takeRoom(tally, bytes);
+    };
+    return new JoinSink(family, tally, room);
+  }
+
+  #takeRoom(tally: Tally, bytes: number): boolean {
+    const used = (this.#heldBytes.get(tally) ?? 0) + bytes;
+    if (used > this.#limits.held) return false;
+    this.#heldBytes.set(tally, used);
+    return true;
+  }
+
+  /** A family that another one brought along; its name was claimed with that one's. */
+  aside(name: string, lines: LineStore, tally: Tally, metadata: Metadata): void {
+    const naming: Naming = { ...asUnknown(name), type: "gauge", typeWord: "gauge" };
+    const sink = new StreamSink(this.writer, tally, this.#heading(naming, metadata));
+    sink.append(lines.bytes, 0, lines.length, lines.samples);
+  }
+
+  /** Writes what was held. After it, only lines of our own may follow. */
+  finish(): void {
+    for (const family of this.#held) this.#write(family);
+    this.#held.clear();
+  }
+
+  #write(family: HeldFamily): void {
+    const { naming, metadata, tally, own, unclean, joined } = family;
+    if (!unclean && joined.length === 0) {
+      const sink = new StreamSink(this.writer, tally, this.#heading(naming, metadata));
+      if (own.samples > 0) sink.append(own.bytes, 0, own.length, own.samples);
+      return;
+    }
+    for (const part of arrange(family, this.output)) {
+      this.writer.text(this.#heading(part.naming, metadata));
+      tally.families++;
+      for (const { line, tally: from } of part.lines) {
+        this.writer.text(`${line}\n`);
+        from.samples++;
+      }
+    }
+  }
+}
+
+const isSameFamily = ({ naming }: HeldFamily, wanted: Naming): boolean =>
+  naming.family === wanted.family && naming.type === wanted.type;

@@ -1,0 +1,111 @@
+import type { Metadata } from "./exposition.ts";
+import { escapeHelp, escapeValue, isPlainName } from "./exposition.ts";
+import type { Naming } from "./naming.ts";
+import type { PageWriter } from "./page-writer.ts";
+import type { Tally } from "./tally.ts";
+
+/** Where the lines of one family go. They are in the page's form already. */
+export interface Sink {
+  /** Broken samples must be left out here, since nobody looks at them again. */
+  readonly strict: boolean;
+  append(bytes: Uint8Array, start: number, end: number, samples: number): void;
+  /** Something that went in breaks a rule of the type (only asked when not strict). */
+  unclean(): void;
+}
+
+/** Straight onto the page; the heading goes before the first sample, so that no family stands there empty. */
+export class StreamSink implements Sink {
+  readonly strict = true;
+  readonly #writer: PageWriter;
+  readonly #tally: Tally;
+  #heading: string;
+
+  constructor(writer: PageWriter, tally: Tally, heading: string) {
+    this.#writer = writer;
+    this.#tally = tally;
+    this.#heading = heading;
+  }
+
+  append(bytes: Uint8Array, start: number, end: number, samples: number): void {
+    if (this.#heading !== "") {
+      this.#writer.text(this.#heading);
+      this.#heading = "";
+      this.#tally.families++;
+    }
+    this.#writer.append(bytes, start, end);
+    this.#tally.samples += samples;
+  }
+
+  unclean(): void {
+    // Strict: what is not clean never comes here.
+  }
+}
+
+/** An earlier family has the name: only counted. */
+export class DropSink implements Sink {
+  readonly strict = false;
+  readonly #tally: Tally;
+  readonly #family: string;
+
+  constructor(tally: Tally, family: string) {
+    this.#tally = tally;
+    this.#family = family;
+  }
+
+  append(_bytes: Uint8Array, _start: number, _end: number, samples: number): void {
+    this.#tally.dropFrom(this.#family, samples);
+  }
+
+  unclean(): void {
+    // Nothing of it goes out.
+  }
+}
+
+/** Lines that wait, up to a limit; what does not fit is refused as a whole. */
+export class LineStore {
+  #bytes: Buffer = Buffer.alloc(0);
+  #length = 0;
+  samples = 0;
+
+  add(bytes: Uint8Array, start: number, end: number, samples: number): void {
+    const needed = this.#length + end - start;
+    if (needed > this.#bytes.length) {
+      const grown = Buffer.allocUnsafeSlow(Math.max(needed, this.#bytes.length * 2, 512));
+      grown.set(this.#bytes.subarray(0, this.#length));
+      this.#bytes = grown;
+    }
+    this.#bytes.set(bytes.subarray(start, end), this.#length);
+    this.#length = needed;
+    this.samples += samples;
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  get bytes(): Buffer {
+    return this.#bytes.subarray(0, this.#length);
+  }
+
+  clear(): void {
+    this.#bytes = Buffer.alloc(0);
+    this.#length = 0;
+    this.samples = 0;
+  }
+}
+
+/** HELP, TYPE and UNIT as the page's form spells them. */
+export function heading(naming: Naming, metadata: Metadata, openMetrics: boolean): string {
+  const { family, type, typeWord } = naming;
+  const name = isPlainName(family) ? family : `"${escapeValue(family)}"`;
+  const { help, unit } = metadata;
+  const said = help === undefined || help === "" ? "" : openMetrics ? escapeValue(help) : escapeHelp(help);
+  const measured =
+    openMetrics &&
+    unit !== undefined &&
+    unit !== "" &&
+    family.endsWith(`_${unit}`) &&
+    type !== "info" &&
+    type !== "stateset";
+  return `${said === "" ? "" : `# HELP ${name} ${said}\n`}# TYPE ${name} ${typeWord}\n${measured ? `# UNIT ${name} ${unit}\n` : ""}`;
+}

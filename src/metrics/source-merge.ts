@@ -1,0 +1,175 @@
+import { isAscii, isUtf8 } from "node:buffer";
+import {
+  escapeName,
+  type FamilyType,
+  type Form,
+  familyTypes,
+  HASH,
+  isPlainName,
+  LF,
+  type Metadata,
+  unescapeHelp,
+  unescapeValue,
+} from "./exposition.ts";
+import { FamilyLines, filterLines, readSample } from "./family-lines.ts";
+import { LineScan } from "./line-scan.ts";
+import { type Naming, nameFamily } from "./naming.ts";
+import type { MergedPage } from "./page.ts";
+import type { LineStore, Sink } from "./sinks.ts";
+import { CutOff, type Tally } from "./tally.ts";
+
+/** Lines that may be broken before the rest of a source's page is given up. */
+const MOST_BROKEN_LINES = 100;
+
+/**
+ * One source's page on its way into the merged one. Gets whole lines as they come (any number at a time), finds the
+ * families, opens each on the page and passes its lines on. What is broken is left out and counted; throws CutOff when
+ * the rest is not worth reading.
+ */
+export class SourceMerge {
+  readonly #page: MergedPage;
+  readonly #tally: Tally;
+  readonly #form: Form;
+  readonly #hold: boolean;
+  readonly #scan = new LineScan();
+  #family: FamilyLines | undefined;
+  /** What was said of the family whose samples should come next. */
+  #said: { name: string; type?: FamilyType; help?: string; unit?: string } | undefined;
+  #broken = 0;
+  #sawEnd = false;
+
+  constructor(page: MergedPage, tally: Tally, form: Form, hold: boolean) {
+    this.#page = page;
+    this.#tally = tally;
+    this.#form = form;
+    this.#hold = hold;
+  }
+
+  /** Whether `# EOF` was seen, without which an OpenMetrics page is not whole. */
+  get sawEnd(): boolean {
+    return this.#sawEnd;
+  }
+
+  /** Whole lines: the byte before `end` is a line feed. */
+  push(bytes: Buffer, start: number, end: number): void {
+    const range = bytes.subarray(start, end);
+    const clean = range.indexOf(0) < 0 && (isAscii(range) || isUtf8(range));
+    if (clean) return this.#lines(bytes, start, end);
+    for (let at = start; at < end && !this.#sawEnd; ) {
+      const next = bytes.indexOf(LF, at) + 1;
+      const line = bytes.subarray(at, next);
+      if (line.indexOf(0) < 0 && isUtf8(line)) this.#lines(bytes, at, next);
+      else this.#breaks("encoding");
+      at = next;
+    }
+  }
+
+  /** The source's page is over, or nothing more of it is wanted. */
+  end(): void {
+    this.#family?.close();
+    this.#family = undefined;
+  }
+
+  #breaks(reason: "syntax" | "encoding"): void {
+    this.#tally.drop(reason, 1);
+    if (++this.#broken > MOST_BROKEN_LINES)
+      throw new CutOff(reason === "encoding" ? "encoding" : "garbage", `more than ${MOST_BROKEN_LINES} broken lines`);
+  }
+
+  /** The loop over lines: as long as they are plain and of one family they become one run. */
+  #lines(bytes: Buffer, start: number, end: number): void {
+    const scan = this.#scan;
+    let run = start;
+    let at = start;
+    while (at < end && !this.#sawEnd) {
+      const first = bytes[at];
+      if (first !== HASH && first !== LF && scan.scan(bytes, at)) {
+        const from = this.#family?.accepts(bytes, at, run) ?? -1;
+        if (from >= 0) {
+          run = from;
+          at = scan.end + 1;
+          continue;
+        }
+      }
+      this.#family?.flush(bytes, run, at);
+      run = this.#odd(bytes, at, end);
+      at = run;
+    }
+    if (!this.#sawEnd) this.#family?.flush(bytes, run, end);
+  }
+
+  /**
+   * A line that the fast path did not take: metadata, a comment, a blank line, the first sample of a family, or one
+   * that is not in the plain form. Returns where to go on: behind it, or at it again when its family was opened now.
+   */
+  #odd(bytes: Buffer, at: number, end: number): number {
+    const next = bytes.indexOf(LF, at) + 1;
+    const first = bytes[at];
+    if (first === HASH) this.#comment(bytes.toString("utf8", at, next - 1));
+    else if (first !== LF && !(first === 13 && next === at + 2)) {
+      const sample = readSample(bytes, at, next, this.#form);
+      if (sample === undefined) this.#breaks("syntax");
+      else if (this.#family?.take(sample) !== true) {
+        this.#open(sample.name);
+        return at;
+      }
+    }
+    return Math.min(next, end);
+  }
+
+  #comment(line: string): void {
+    if (this.#form === "openmetrics" && /^# EOF\r?$/.test(line)) {
+      this.#sawEnd = true;
+      return;
+    }
+    const found = /^#[ \t]+(HELP|TYPE|UNIT)[ \t]+("(?:[^"\\]|\\.)*"|[^ \t"]+)(?:[ \t]+(.*?))?\r?$/s.exec(line);
+    if (found === null) return;
+    const [, what, word = "", rest = ""] = found;
+    const name = word.startsWith('"') ? unescapeValue(word.slice(1, -1)) : word;
+    if (name === "" || (!word.startsWith('"') && !isPlainName(name)) || name === this.#family?.name) return;
+    // Whatever comes now belongs to the family that is announced here.
+    this.#family?.close();
+    this.#family = undefined;
+    if (this.#said?.name !== name) this.#said = { name };
+    if (what === "HELP") this.#said.help ??= this.#form === "text" ? unescapeHelp(rest) : unescapeValue(rest);
+    else if (what === "UNIT") this.#said.unit ??= rest;
+    else this.#said.type ??= typeOf(rest.trim());
+  }
+
+  /** The family of a sample with this name: the one that was announced, or one of which nothing is known. */
+  #open(sample: string): void {
+    this.#family?.close();
+    const said = this.#said;
+    this.#said = undefined;
+    const announced =
+      said === undefined
+        ? undefined
+        : this.#familyOf({ name: said.name, type: said.type ?? "unknown", help: said.help, unit: said.unit }, sample);
+    this.#family =
+      announced ?? this.#familyOf({ name: sample, type: "unknown", help: undefined, unit: undefined }, sample);
+  }
+
+  /** Opened on the page; undefined when the sample does not belong to it. */
+  #familyOf(metadata: Metadata, sample: string): FamilyLines | undefined {
+    const page = this.#page;
+    const tally = this.#tally;
+    const { form, escaping } = page.output;
+    const rest = sample.startsWith(metadata.name) ? sample.slice(metadata.name.length) : undefined;
+    const belongs = (naming: Naming): boolean => naming.suffixes.some(({ suffix }) => suffix === rest);
+    if (!belongs(nameFamily(metadata, this.#form, form, escaping))) return undefined;
+    const filter = (naming: Naming, bytes: Buffer, sink: Sink): void => {
+      const written = { ...metadata, name: escapeName(metadata.name, escaping, isPlainName) };
+      const facts = { naming, metadata: written, tally, sink, from: form, to: form, escaping, side: () => undefined };
+      filterLines(bytes, facts);
+    };
+    const { naming, sink, alone } = page.open(tally, metadata, this.#form, this.#hold, filter);
+    if (!belongs(naming)) return undefined;
+    const side = (name: string, lines: LineStore): void => {
+      if (alone) page.aside(name, lines, tally, metadata);
+      else tally.dropFrom(name, lines.samples);
+    };
+    return new FamilyLines({ naming, metadata, tally, sink, from: this.#form, to: form, escaping, side }, this.#scan);
+  }
+}
+
+const typeOf = (word: string): FamilyType => familyTypes.find((one) => one === word) ?? "unknown";
