@@ -86,6 +86,12 @@ export function buildAgentConfig(input: ConfigInput, asked?: Asked): AgentConfig
     xds: readXdsSettings(env, problems),
     profiling: flags.boolean("profiling") ?? true,
     appProbers: env.text("ISTIO_KUBE_APP_PROBERS"),
+    probes: {
+      http2: env.boolean("ISTIO_ENABLE_HTTP2_PROBING"),
+      legacyLocalhost: env.boolean("REWRITE_PROBE_LEGACY_LOCALHOST_DESTINATION"),
+      keepAlive: env.boolean("ENABLE_PROBE_KEEPALIVE_CONNECTIONS"),
+    },
+    loopbackControl: env.boolean("PILOTFISH_LOOPBACK_CONTROL"),
   };
   flags.boolean("disableInternalTelemetry");
   readNotYet(env, metadata.fields, problems, notices);

@@ -47,6 +47,26 @@ const configVariables = {
     summary: "Both address families when the pod has both; otherwise such a pod is treated as IPv4.",
   },
   ISTIO_KUBE_APP_PROBERS: { kind: "json", summary: "The application's probes as injection rewrote them." },
+  ISTIO_ENABLE_HTTP2_PROBING: {
+    kind: "boolean",
+    default: "true",
+    summary: "HTTP/2 is offered to the application's HTTPS probes.",
+  },
+  REWRITE_PROBE_LEGACY_LOCALHOST_DESTINATION: {
+    kind: "boolean",
+    default: "false",
+    summary: "The application's probes are carried out on localhost instead of the pod's address.",
+  },
+  ENABLE_PROBE_KEEPALIVE_CONNECTIONS: {
+    kind: "boolean",
+    default: "false",
+    summary: "Connections of the application's HTTP probes are kept for the next one.",
+  },
+  PILOTFISH_LOOPBACK_CONTROL: {
+    kind: "boolean",
+    default: "true",
+    summary: "Callers on loopback may use what changes or reveals on the status port; false leaves the unix socket.",
+  },
   ISTIO_PROMETHEUS_ANNOTATIONS: {
     kind: "json",
     summary:

@@ -35,22 +35,29 @@ export function unquote(literal: string): string | undefined {
   const inner = /^"((?:[^"\\]|\\.)*)"$/s.exec(literal.trim())?.[1];
   if (inner === undefined) return undefined;
   if (!inner.includes("\\")) return inner;
-  const bytes: Uint8Array[] = [];
-  const encoder = new TextEncoder();
+  const out: string[] = [];
+  // \xc3\xa9 and \303\251 are bytes of UTF-8: they make sense only together with their neighbours.
+  const bytes: number[] = [];
+  const push = (text: string): void => {
+    if (bytes.length > 0) out.push(Buffer.from(bytes.splice(0)).toString("utf8"));
+    out.push(text);
+  };
   const parts = /\\x([0-9a-fA-F]{2})|\\([0-7]{3})|\\u([0-9a-fA-F]{4})|\\U([0-9a-fA-F]{8})|\\(.)|([^\\]+)/gs;
   for (const [, hex, octal, short, long, simple, plain] of inner.matchAll(parts)) {
-    const byte = hex === undefined ? octal && Number.parseInt(octal, 8) : Number.parseInt(hex, 16);
     const point = short ?? long;
-    if (typeof byte === "number") bytes.push(new Uint8Array([byte]));
-    else if (point !== undefined) bytes.push(encoder.encode(codePoint(point)));
-    else if (plain !== undefined) bytes.push(encoder.encode(plain));
+    if (hex !== undefined) bytes.push(Number.parseInt(hex, 16));
+    else if (octal !== undefined) bytes.push(Number.parseInt(octal, 8) & 0xff);
+    else if (point !== undefined) push(codePoint(point));
+    else if (plain !== undefined) push(plain);
     else if (simple === undefined || escapes[simple] === undefined) return undefined;
-    else bytes.push(encoder.encode(escapes[simple]));
+    else push(escapes[simple]);
   }
-  return new TextDecoder().decode(Buffer.concat(bytes));
+  push("");
+  return out.join("");
 }
 
 function codePoint(hex: string): string {
   const point = Number.parseInt(hex, 16);
-  return point <= 0x10ffff ? String.fromCodePoint(point) : "\ufffd";
+  const isCharacter = point <= 0x10ffff && (point < 0xd800 || point > 0xdfff);
+  return isCharacter ? String.fromCodePoint(point) : "\ufffd";
 }

@@ -29,6 +29,8 @@ test.each([
   ['"\\303\\251"', "é"],
   ['"\\a\\v"', "\u0007\v"],
   ['"\\U00110000"', "\ufffd"],
+  ['"\\ud800"', "\ufffd"],
+  ['"a\\xc3\\xa9b\\xff"', "aéb\ufffd"],
   ['"\\q"', undefined],
   ['"a', undefined],
   ["a", undefined],
