@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readlinkSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
 import { alive } from "./alive.ts";
@@ -134,10 +134,22 @@ export class ProxyRun {
       this.child.kill("SIGKILL");
       await this.exited;
     }
-    const left = [...this.output.matchAll(/Envoy started.*pid[=":]+(\d+)/g)].map((found) => Number(found[1]));
-    await eventually("no Envoy is left", () => left.every((pid) => pid <= 1 || !alive(pid)));
+    await eventually("no process is left in its folder", () => processesIn(this.folder.path).length === 0);
     this.folder.done();
   }
+}
+
+/** Processes whose working directory is that folder: ours, Envoy, and whatever they started, in any namespace. */
+function processesIn(folder: string): readonly number[] {
+  return readdirSync("/proc")
+    .map(Number)
+    .filter((pid) => {
+      try {
+        return pid > 0 && readlinkSync(`/proc/${pid}/cwd`).startsWith(folder) && alive(pid);
+      } catch {
+        return false;
+      }
+    });
 }
 
 /** The test's environment, without what would change what pilotfish does. */
