@@ -10,6 +10,7 @@ import { proxyCommand } from "./commands/proxy.ts";
 import { requestCommand } from "./commands/request.ts";
 import { versionCommand } from "./commands/version.ts";
 import { waitCommand } from "./commands/wait.ts";
+import { webhookCommand } from "./commands/webhook.ts";
 import { nearMiss } from "./near-miss.ts";
 
 /**
@@ -22,6 +23,7 @@ export const commands: readonly Command[] = [
   requestCommand,
   iptablesCommand,
   injectCommand,
+  webhookCommand,
   bootstrapCommand,
   demoCommand,
   versionCommand,

@@ -149,7 +149,10 @@ function readProxy(reading: Reading): MergedProxy {
     env: readProxyLayer(texts.env, texts.names.env, problems),
     mesh: withOldVariables(readProxyLayer(texts.meshDefault, texts.names.mesh, problems), reading.env),
   };
-  const proxy = mergeProxyConfig(sources);
+  const merged = mergeProxyConfig(sources);
+  // The container's limit counts when nobody said anything; a ProxyConfig's 0 (one a processor) is something.
+  const limit = reading.env.integer("ISTIO_CPU_LIMIT");
+  const proxy = { ...merged, concurrency: firstSet(merged.concurrency, limit === 0 ? undefined : limit) };
   judgeProxyConfig(proxy, (name, text) => problems.add(name, text), notices);
   return proxy;
 }

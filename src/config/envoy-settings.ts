@@ -17,7 +17,8 @@ export function readEnvoySettings(
   return {
     disabled: env.boolean("DISABLE_ENVOY"),
     binaryPath: env.text("PILOTFISH_ENVOY") ?? proxy.binaryPath,
-    concurrency: workerThreads(env, proxy),
+    // 0: one a processor, which is what Envoy does when it is not told.
+    concurrency: proxy.concurrency || undefined,
     ...readEnvoyLogLevels(flags),
     skipDeprecatedLogs: env.boolean("ENVOY_SKIP_DEPRECATED_LOGS"),
     enableCoreDump: env.boolean("ISTIO_ENVOY_ENABLE_CORE_DUMP"),
@@ -29,12 +30,6 @@ export function readEnvoySettings(
     parentShutdownTime: wholeSeconds(proxy.parentShutdownDuration),
     extraArguments,
   };
-}
-
-/** Not set: the limit of the container. 0 in a ProxyConfig: one a processor, whatever the limit. */
-function workerThreads(env: EnvironmentReader, proxy: MergedProxy): number | undefined {
-  const limit = env.integer("ISTIO_CPU_LIMIT");
-  return (proxy.concurrency ?? limit) || undefined;
 }
 
 /** Envoy's flags are in whole seconds, and a drain of nothing would divide by zero in its gradual strategy. */

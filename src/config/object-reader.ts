@@ -5,7 +5,7 @@ import { parseBoolean, parseDuration, parseHostPort, parseInteger } from "./unit
 
 /**
  * Typed reads from an object of Istio's configuration, which is protobuf's JSON: names in lowerCamelCase or
- * snake_case, numbers also as text, null means not set. What is wrong becomes a problem named `where: field`, and the
+ * snake_case, numbers also as text, null and an empty text mean not set. What is wrong becomes a problem named `where: field`, and the
  * read gives undefined.
  */
 export class ObjectReader {
@@ -81,7 +81,7 @@ export class ObjectReader {
 
   #read<T>(name: string, allowed: string, accept: (value: Json) => T | undefined): T | undefined {
     const value = this.#object[name] ?? this.#object[snakeCase(name)] ?? null;
-    if (value === null) return undefined;
+    if (value === null || value === "") return undefined;
     const accepted = accept(value);
     if (accepted === undefined)
       this.#problems.add(`${this.#where}.${name}`, `${shown(value)} can't be used; ${allowed}`);

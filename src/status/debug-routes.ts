@@ -9,14 +9,14 @@ export interface DebugDeps {
   /** The DNS name table; undefined while there is none. */
   readonly nameTable?: () => Json | undefined;
   /** --profiling: without it there is neither /debug/heap nor /debug/cpu. */
-  readonly profiling?: boolean;
+  readonly profiling: boolean;
 }
 
 const LONGEST_PROFILE_S = 30;
 const USUAL_PROFILE_S = 5;
 
 /** What stands in for Go's pprof, and what the agent knows: for callers of this pod only. */
-export function debugRoutes({ debugConfig, nameTable, profiling = true }: DebugDeps): readonly Route[] {
+export function debugRoutes({ debugConfig, nameTable, profiling }: DebugDeps): readonly Route[] {
   const route = (path: string, atOnce: number, serve: Route["serve"], limit = 60_000): Route => ({
     path,
     method: "GET",

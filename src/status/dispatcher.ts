@@ -3,7 +3,7 @@ import type { Log } from "../foundation/log.ts";
 import type { Clock } from "../foundation/time.ts";
 import type { Caller } from "./http-front.ts";
 import { fromForeignPage, isTrusted } from "./peer.ts";
-import { discardBody, replyText } from "./respond.ts";
+import { replyText } from "./respond.ts";
 import { allowOf, type Exchange, findRoute, parseTarget, type Route, takes } from "./routes.ts";
 
 export interface DispatcherDeps {
@@ -13,7 +13,7 @@ export interface DispatcherDeps {
 }
 
 /**
- * From a request to its route: body, target, route (404), access (403), method (405), crowd (503), time (503). In this
+ * From a request to its route: target, route (404), access (403), method (405), crowd (503), time (503). In this
  * order, which is the peer's for the last-but-one: whoever may not use a route does not learn its method.
  */
 export class Dispatcher {
@@ -36,11 +36,6 @@ export class Dispatcher {
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse, caller: Caller): Promise<void> {
-    const body = await discardBody(request, this.#deps.clock);
-    if (body !== "done") {
-      response.shouldKeepAlive = false;
-      return replyText(response, body === "too-large" ? 413 : 408, `the body is ${body.replace("-", " ")}\n`);
-    }
     const target = parseTarget(request.url);
     if (target.is === "refused") return replyText(response, target.status, target.text);
     const route = findRoute(this.#deps.routes, target.path);

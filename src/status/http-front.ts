@@ -6,6 +6,7 @@ import type { Clock, Millis } from "../foundation/time.ts";
 import { openFilesLimit } from "../system/open-files.ts";
 import { Connections, limitsFor } from "./connections.ts";
 import type { Peer } from "./peer.ts";
+import { discardBody, replyText } from "./respond.ts";
 
 type Socket = IncomingMessage["socket"];
 
@@ -145,7 +146,6 @@ export class HttpFront {
       return;
     }
     line.waiting += 1;
-    this.#book.mark(socket, true, this.#deps.clock.monotonic());
     line.turn = line.turn.then(() => this.#turn(request, response, line));
   }
 
@@ -156,12 +156,17 @@ export class HttpFront {
       else response.once("close", resolve);
     });
     if (this.#closing) response.shouldKeepAlive = false;
-    if (!socket.destroyed) await this.#deps.serve(request, response, line.caller);
+    // Until its body is in, a request is worth no more than a connection that says nothing.
+    const body = await discardBody(request, this.#deps.clock);
+    if (!socket.destroyed) {
+      this.#book.mark(socket, true, this.#deps.clock.monotonic());
+      if (body === "done") await this.#deps.serve(request, response, line.caller);
+      else refuseBody(response, body);
+    }
     await closed;
     line.waiting -= 1;
-    if (line.waiting > 0) return;
     this.#book.mark(socket, false, this.#deps.clock.monotonic());
-    if (this.#closing) socket.destroy();
+    if (this.#closing && line.waiting === 0) socket.destroy();
   }
 
   /** What node:http could not read, or did not get in time. */
@@ -178,6 +183,11 @@ export class HttpFront {
       () => socket.destroy(),
     );
   }
+}
+
+function refuseBody(response: ServerResponse, why: "too-large" | "too-slow"): void {
+  response.shouldKeepAlive = false;
+  replyText(response, why === "too-large" ? 413 : 408, `the body is ${why.replace("-", " ")}\n`);
 }
 
 const brokenAnswers: Readonly<Record<string, readonly [string, string]>> = {

@@ -20,7 +20,7 @@ import type { Exchange, Route } from "./routes.ts";
 export type Handler = (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
 
 export interface StatusDeps {
-  readonly config: Pick<AgentConfig, "bootstrap" | "loopbackControl"> & ProbesConfig;
+  readonly config: Pick<AgentConfig, "bootstrap" | "loopbackControl" | "profiling"> & ProbesConfig;
   readonly clock: Clock;
   readonly log: Log;
   /** Who has a say in readiness, the most telling first. */
@@ -34,8 +34,6 @@ export interface StatusDeps {
   readonly debugConfig: () => JsonObject;
   /** GET /debug/ndsz. */
   readonly nameTable?: () => Json | undefined;
-  /** --profiling. */
-  readonly profiling?: boolean;
   /** Further routes: the status page. */
   readonly routes?: readonly Route[];
   readonly onBug: (error: unknown) => void;
@@ -96,7 +94,7 @@ function statusRoutes(deps: StatusDeps, readiness: Readiness): readonly Route[] 
     metrics("/metrics", deps.serveMetrics),
     metrics("/stats/prometheus", deps.serveMerged),
     ...controlRoutes(deps.ask),
-    ...debugRoutes(deps),
+    ...debugRoutes({ ...deps, profiling: deps.config.profiling }),
   ];
 }
 

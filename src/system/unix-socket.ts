@@ -2,6 +2,8 @@ import { chmodSync, lstatSync, rmSync } from "node:fs";
 import { createConnection } from "node:net";
 import { describeError, errorCode, Unavailable } from "../foundation/errors.ts";
 
+/** sun_path of Linux, without the zero at its end. */
+const LONGEST_PATH = 107;
 /** How long whoever holds the socket has to take a connection; more than enough for a live process. */
 const ANSWER_WITHIN = 500;
 
@@ -10,6 +12,11 @@ const ANSWER_WITHIN = 500;
  * Throws Unavailable when somebody listens there, or when something else lies there.
  */
 export async function claimSocketPath(path: string): Promise<void> {
+  const length = Buffer.byteLength(path);
+  if (length > LONGEST_PATH) {
+    const why = `its path has ${length} bytes, a unix socket's has ${LONGEST_PATH} at most`;
+    throw new Unavailable(`cannot listen on "${path}": ${why}; use a shorter --configPath`);
+  }
   const there = lstatSync(path, { throwIfNoEntry: false });
   if (there === undefined) return;
   if (!there.isSocket())

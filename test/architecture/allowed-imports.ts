@@ -68,7 +68,7 @@ export const nodeModules: Readonly<Record<string, readonly string[]>> = {
   identity: ["node:crypto", "node:path", "node:util"],
   capture: ["node:crypto"],
   // The webhook's own servers; the pure part imports none of them.
-  inject: ["node:crypto", "node:http", "node:https"],
+  inject: ["node:crypto", "node:http", "node:https", "node:path"],
   "control-plane": ["node:crypto", "node:stream"],
   status: ["node:http"],
   metrics: ["node:buffer", "node:http", "node:stream", "node:stream/promises", "node:zlib"],

@@ -148,6 +148,54 @@ describe("what the variables do", () => {
     expect(of({ ISTIO_PROMETHEUS_ANNOTATIONS: text }, ["router"]).metrics.targets).toEqual([]);
   });
 
+  test("what old mesh files write for nothing is nothing", () => {
+    const mesh =
+      'defaultConfig: {statsdUdpAddress: "", zipkinAddress: "", customConfigFile: "", tracing: {}, concurrency: null}';
+    const config = agentConfig({ mesh });
+    expect(config.proxy).toMatchObject({
+      statsdUdpAddress: undefined,
+      tracing: undefined,
+      customConfigFile: undefined,
+    });
+    expect(config.bootstrap.kind).toBe("template");
+    expect(config.notices).toEqual([]);
+  });
+
+  test("what injection writes today", () => {
+    const proxyConfig = {
+      discoveryAddress: "istiod-canary.istio-system.svc:15012",
+      tracing: { zipkin: { address: "zipkin.istio-system:9411" }, sampling: 1 },
+      proxyMetadata: { ISTIO_META_ENABLE_HBONE: "true" },
+      image: { imageType: "distroless" },
+      holdApplicationUntilProxyStarts: true,
+    };
+    const config = of(
+      {
+        PILOT_CERT_PROVIDER: "istiod",
+        CA_ADDR: "istiod-canary.istio-system.svc:15012",
+        SERVICE_ACCOUNT: "web",
+        HOST_IP: "192.168.0.7",
+        ISTIO_CPU_LIMIT: "2",
+        PROXY_CONFIG: `${JSON.stringify(proxyConfig)}\n`,
+        ISTIO_META_POD_PORTS: "[\n]",
+        ISTIO_META_APP_CONTAINERS: "web",
+        ISTIO_META_CLUSTER_ID: "Kubernetes",
+        ISTIO_META_INTERCEPTION_MODE: "REDIRECT",
+        ISTIO_META_MESH_ID: "cluster.local",
+        TRUST_DOMAIN: "cluster.local",
+      },
+      ["sidecar", "--domain", "shop.svc.cluster.local", "--proxyLogLevel=warning", "--log_output_level=default:info"],
+    );
+    expect(config.notices).toEqual([]);
+    expect(config.node.metadata).toMatchObject({
+      ENABLE_HBONE: "true",
+      INTERCEPTION_MODE: "REDIRECT",
+      PILOT_SAN: ["istiod-canary.istio-system.svc"],
+      PROXY_CONFIG: { tracing: { sampling: 1 }, image: { imageType: "distroless" }, concurrency: 2 },
+    });
+    expect(config.envoy.concurrency).toBe(2);
+  });
+
   test("certificates and the connection to the control plane", () => {
     const config = of({
       CA_ADDR: "ca:15012",

@@ -18,6 +18,7 @@ export const statusConfig = (
     bootstrap: { metricsLocalhostOnly: localhostOnly },
     node: { ipAddresses: ["127.0.0.1"] },
     appProbers: undefined,
+    profiling: true,
     ...more,
   }) as unknown as StatusDeps["config"];
 

@@ -3,8 +3,12 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Unavailable } from "../../src/foundation/errors.ts";
+import { noLog } from "../../src/foundation/log.ts";
+import { HttpFront } from "../../src/status/http-front.ts";
+import { realClock } from "../../src/system/clock.ts";
 import { FakeClock } from "../fakes/fake-clock.ts";
 import { eventually } from "../helpers/eventually.ts";
+import { freePorts } from "../helpers/free-ports.ts";
 import { temporaryFolder } from "../helpers/paths.ts";
 import { ask, type Fixture, sendRaw, startStatus, statusConfig } from "./status-fixture.ts";
 
@@ -169,7 +173,7 @@ describe("access", () => {
   });
 
   test("without --profiling there is neither heap nor cpu", async () => {
-    const plain = await startStatus({ profiling: false });
+    const plain = await startStatus({ configured: { profiling: false } });
     expect((await ask({ port: plain.port, path: "/debug/heap" })).status).toBe(404);
     expect((await ask({ port: plain.port, path: "/debug/cpu" })).status).toBe(404);
     expect((await ask({ port: plain.port, path: "/debug/config" })).status).toBe(200);
@@ -277,6 +281,23 @@ describe("listening", () => {
     await new Promise((resolve) => other.close(resolve));
   });
 
+  test("where the first address can't be had, a second try on another one works", async () => {
+    const front = new HttpFront({
+      clock: realClock,
+      log: noLog,
+      onBug: (error) => status.bugs.push(error),
+      callerOf: () => ({ peer: "network", near: false, from: "" }),
+      serve: async (_request, response) => {
+        response.end("ok");
+      },
+    });
+    const [port = 0] = await freePorts(1);
+    await expect(front.listen({ host: "192.0.2.254", port })).rejects.toThrow(/EADDRNOTAVAIL/);
+    await front.listen({ host: "127.0.0.1", port });
+    expect((await ask({ port, path: "/" })).body).toBe("ok");
+    await front.close();
+  });
+
   test("without a status port only the unix socket listens", async () => {
     const quiet = await startStatus({ config: statusConfig(undefined) }, join(folder.path, "q.sock"));
     await expect(ask({ port: quiet.port, path: "/healthz/ready" })).rejects.toThrow(/ECONNREFUSED/);
@@ -291,7 +312,7 @@ describe("listening", () => {
     writeFileSync(join(folder.path, "file"), "");
     await expect(startStatus({}, join(folder.path, "file"))).rejects.toThrow(/a file that is no socket lies there/);
     await expect(startStatus({}, join(folder.path, "no/such/folder"))).rejects.toThrow(Unavailable);
-    await expect(startStatus({}, join(folder.path, "x".repeat(120)))).rejects.toThrow(Unavailable);
+    await expect(startStatus({}, join(folder.path, "x".repeat(120)))).rejects.toThrow(/has 107 at most/);
     await status.server.close();
     expect(existsSync(path)).toBe(false);
   });
