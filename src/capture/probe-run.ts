@@ -65,8 +65,10 @@ export class Listeners {
 
 /** What a connection that is not captured may take; one that is captured takes a millisecond or two. */
 const NOT_CAPTURED: Millis = 250;
-/** One round's patience for tokens that should arrive. */
+/** One round's patience for an answer of any kind. */
 const ARRIVES: Millis = 1_000;
+/** The same for somebody outside, whose program has to start first and who cannot tell us of a refusal. */
+const ARRIVES_FROM_OUTSIDE: Millis = 1_500;
 const LOOK_EVERY: Millis = 5;
 
 interface Running {
@@ -138,20 +140,20 @@ async function start(
 /** Waits until all that should arrive did and all that should not had its time. */
 async function settle(running: readonly Running[], listeners: Listeners): Promise<void> {
   const started = realClock.monotonic();
-  // The dialer outside is a program that has to start first.
-  const slow = running.some((one) => one.probe.dialer.is === "outside");
   for (;;) {
     const passed = realClock.monotonic() - started;
-    const waiting = running.some(({ probe, token, dialed }) => {
-      if ("at" in probe.expect) return listeners.placeOf(token) === undefined;
-      if ("refused" in probe.expect) return dialed?.outcome() === undefined;
-      return false;
-    });
-    const negatives = running.some(({ probe }) => "notAt" in probe.expect);
-    if (!waiting && (!negatives || passed > NOT_CAPTURED)) return;
-    if (passed > (slow ? 3 * ARRIVES : ARRIVES)) return;
+    if (!running.some((one) => isOpen(one, passed, listeners))) return;
     await pause(realClock, LOOK_EVERY);
   }
+}
+
+/** Whether something may still happen to a connection. */
+function isOpen({ probe, token, dialed }: Running, passed: Millis, listeners: Listeners): boolean {
+  if ("notAt" in probe.expect) return passed < NOT_CAPTURED;
+  if ("refused" in probe.expect) return passed < ARRIVES && dialed?.outcome() === undefined;
+  if (listeners.placeOf(token) !== undefined) return false;
+  if (dialed === undefined) return passed < ARRIVES_FROM_OUTSIDE;
+  return passed < (dialed.outcome() === undefined ? ARRIVES : NOT_CAPTURED);
 }
 
 const places: Readonly<Record<Place, string>> = {
