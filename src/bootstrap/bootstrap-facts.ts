@@ -1,5 +1,6 @@
 import type { Json, JsonObject } from "../config/agent-config.ts";
 import { field, isList, isObject, list, path } from "./proto-json.ts";
+import { admits } from "./stats-matcher.ts";
 
 /**
  * What the rest of the program has to know about the bootstrap that Envoy really gets: ours, the user's, and either
@@ -50,6 +51,11 @@ export interface StatsFacts {
   readonly flushInterval: string | undefined;
   /** Names of the sinks. */
   readonly sinks: readonly string[];
+  /**
+   * Envoy counts the open connections of its listeners. When a matcher of the file leaves these counts out, nobody
+   * can know whether a connection is left.
+   */
+  readonly countsConnections: boolean;
 }
 
 /** Reads the facts; `ports` are the ones by which our configuration looks for its listeners. */
@@ -76,6 +82,9 @@ export function bootstrapFacts(
       flushOnAdmin: field(bootstrap, "stats_flush_on_admin") === true,
       flushInterval: string(field(bootstrap, "stats_flush_interval")),
       sinks: list(bootstrap, "stats_sinks").flatMap((one) => string(field(one, "name")) ?? []),
+      countsConnections: ["active", "total"].every((what) =>
+        admits(path(bootstrap, "stats_config", "stats_matcher"), `listener.0.0.0.0_80.downstream_cx_${what}`),
+      ),
     },
     setsLogFormat: path(bootstrap, "application_log_config", "log_format") !== undefined,
     nodeId: string(path(bootstrap, "node", "id")),

@@ -1,7 +1,7 @@
 import type { AgentConfig, Json } from "../config/agent-config.ts";
 import type { RemoteService, TcpKeepalive, TlsSettings, Tracing } from "../config/proxy-config-types.ts";
 import type { Problems } from "../foundation/problems.ts";
-import { type HostPort, hostPort, isAddress, isIPv4 } from "./host-port.ts";
+import { type HostPort, hostPort, isAddress } from "./host-port.ts";
 
 /** A service outside the pod that the bootstrap itself names: a collector, an access log or a metrics service. */
 export interface RemoteCluster {
@@ -48,7 +48,7 @@ function tracerCluster(tracing: Tracing | undefined, problems: Problems): readon
 function tracerTls(tracing: Tracing, host: string): RemoteTls | null {
   if (tracing.kind !== "opentelemetry" || !tracing.secure) return null;
   return {
-    sni: host,
+    sni: nameOnly(host),
     alpn: ["h2"],
     certificate: null,
     root: `file-root:${tracing.caCertificatePath ?? "system"}`,
@@ -122,13 +122,16 @@ function remoteTls(
   }
   const ofFiles = certificate !== undefined && key !== undefined;
   return {
-    sni: tls.sni ?? host,
+    sni: tls.sni ?? nameOnly(host),
     alpn: tls.mode === "ISTIO_MUTUAL" ? ["istio", "h2"] : ["h2"],
     certificate: tls.mode === "SIMPLE" ? null : ofFiles ? `file-cert:${certificate}~${key}` : "default",
     root: root !== undefined ? `file-root:${root}` : tls.mode === "ISTIO_MUTUAL" ? "ROOTCA" : "file-root:system",
     subjectAltNames: tls.subjectAltNames.map((exact) => ({ type: sanType(exact), exact })),
   };
 }
+
+/** SNI is for names (RFC 6066); empty sends none. */
+const nameOnly = (host: string): string => (isAddress(host) ? "" : host);
 
 const sanType = (name: string): "DNS" | "URI" | "IP_ADDRESS" =>
   name.includes("://") ? "URI" : isAddress(name) ? "IP_ADDRESS" : "DNS";
@@ -155,7 +158,7 @@ export function statsdAddress(
   if (text === undefined || text === "") return undefined;
   const found = readAddress("statsdUdpAddress", text, problems);
   if (found === undefined) return undefined;
-  if (isIPv4(found.host) || isAddress(found.host)) return found;
+  if (isAddress(found.host)) return found;
   const address = resolved.get(found.host);
   return address === undefined ? undefined : { host: address, port: found.port };
 }

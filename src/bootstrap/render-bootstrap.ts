@@ -1,4 +1,5 @@
 import type { AgentConfig, JsonObject } from "../config/agent-config.ts";
+import { InternalError } from "../foundation/errors.ts";
 import { Problems } from "../foundation/problems.ts";
 import { type BootstrapFacts, bootstrapFacts } from "./bootstrap-facts.ts";
 import { bootstrapText } from "./bootstrap-text.ts";
@@ -43,11 +44,8 @@ export async function renderBootstrap(config: AgentConfig, files: BootstrapFiles
     ? custom(config, files, override, problems)
     : rendered(config, files, override, problems));
   problems.throwIfAny("cannot make Envoy's bootstrap");
-  // With no problem there is a document; the second half is for the compiler.
-  const { document, usedAsItIs } = base ?? {
-    document: { value: {}, text: "{}", format: "json" },
-    usedAsItIs: undefined,
-  };
+  if (base === undefined) throw new InternalError("a bootstrap without a problem and without a document");
+  const { document, usedAsItIs } = base;
   const effective = override === undefined ? document.value : merged(document.value, override.value);
   const facts = bootstrapFacts(effective, config.ports);
   return {
@@ -86,11 +84,17 @@ async function custom(
   const hasAdmin = (value: JsonObject): boolean =>
     field(value, "admin") !== undefined || field(override?.value, "admin") !== undefined;
   const text = files.custom ?? "";
+  if (/\.pb(?:_text)?$/.test(file)) {
+    problems.add(file, "it is protobuf, which pilotfish does not read; give the configuration as YAML or JSON");
+    return undefined;
+  }
   const document = await readUserDocument(file, text, problems, {
     add: (value) => (hasAdmin(value) ? {} : { admin: loopbackAdmin(config) }),
   });
   if (document === undefined) return undefined;
-  return { document, usedAsItIs: document.text === text ? config.bootstrap.path : undefined };
+  // Envoy reads a file as JSON unless its name says YAML: under another name, YAML needs a copy.
+  const asItIs = document.text === text && (document.format === "json" || /\.ya?ml$/i.test(file));
+  return { document, usedAsItIs: asItIs ? config.bootstrap.path : undefined };
 }
 
 const loopbackAdmin = (config: AgentConfig): JsonObject => ({
@@ -157,13 +161,17 @@ function notices(config: AgentConfig, files: BootstrapFiles, facts: BootstrapFac
     );
   }
   const statsd = proxy.statsdUdpAddress;
-  if (bootstrap.kind === "template" && statsd !== undefined && !facts.stats.sinks.includes("envoy.stat_sinks.statsd")) {
+  const builtIn = bootstrap.kind === "template" && files.template === undefined;
+  if (builtIn && statsd !== undefined && !facts.stats.sinks.includes("envoy.stat_sinks.statsd")) {
     found.push(`no statistics go to "${statsd}": its name could not be looked up`);
+  }
+  if (!facts.stats.countsConnections) {
+    found.push(`${file} leaves out Envoy's counts of connections: the drain can't tell when nobody is left`);
   }
   if (facts.adminIsOpen) {
     found.push(`${file} has the admin on more than loopback: whoever reaches it can stop Envoy`);
   }
-  if (facts.admin === undefined && (bootstrap.kind === "custom" || files.template !== undefined)) {
+  if (facts.admin === undefined) {
     found.push(`${file} has an admin without an address: readiness and drain can't ask Envoy`);
   }
   return found;

@@ -25,7 +25,11 @@ export interface StatsValues {
 /** What readiness, the drain and the dashboards read; always let through. */
 const requiredPrefixes = ["cluster_manager", "listener_manager", "server", "cluster.xds-grpc", "wasm"];
 const requiredSuffixes = ["rbac.allowed", "rbac.denied", "shadow_allowed", "shadow_denied"];
-const requiredRegexps = ["vhost\\..*\\.route\\..*"];
+const requiredRegexps = [
+  "vhost\\..*\\.route\\..*",
+  // Connections of each listener, without those of its workers: by them the drain knows when nobody is left.
+  "listener\\.[\\d.:\\[\\]_a-f]+\\.downstream_cx_(?:active|total)",
+];
 
 const compressors: readonly { readonly name: string; readonly type: string }[] = [
   { name: "brotli", type: "Brotli" },

@@ -155,6 +155,12 @@ describe("what becomes of a user's file", () => {
     expect(rendered.facts.admin).toEqual({ kind: "tcp", host: "127.0.0.1", port: 15000 });
   });
 
+  test("YAML under a name that Envoy takes for JSON gets a copy with the right one", async () => {
+    const wanted = { bootstrap: { kind: "custom", path: "/c.conf" } } as const;
+    const rendered = await renderBootstrap(configFixture(wanted), { custom: manual });
+    expect(rendered).toMatchObject({ text: manual, format: "yaml", usedAsItIs: undefined });
+  });
+
   test("an admin of the override counts", async () => {
     const wanted = { bootstrap: { kind: "custom", path: "/c.yaml", overridePath: "/o" } } as const;
     const over = '{"admin":{"address":{"socketAddress":{"address":"127.0.0.1","portValue":7}}}}';

@@ -117,6 +117,16 @@ describe("a real Envoy on the rendered bootstrap", () => {
     expect((await ask({ port: ports.prometheus }, "/stats/prometheus", { method: "POST" })).status).toBe(404);
   });
 
+  test("connections are counted by listener, for the drain, and not by worker", async () => {
+    const { body } = await ask({ port: ports.admin }, "/stats?filter=downstream_cx_active");
+    const names = body
+      .trim()
+      .split("\n")
+      .map((line) => line.replace(/\.downstream_cx_active: \d+$/, ""));
+    const expected = [ports.readiness, ports.prometheus].map((port) => `listener.0.0.0.0_${port}`);
+    expect(names.toSorted()).toEqual(expected.toSorted());
+  });
+
   test.each(["gzip", "br", "zstd"])("15090 compresses: %s", async (encoding) => {
     const headers = { "accept-encoding": encoding };
     const answer = await ask({ port: ports.prometheus }, "/stats/prometheus", { headers });
