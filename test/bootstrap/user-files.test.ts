@@ -80,6 +80,12 @@ describe("a user's file that can't be used says why", () => {
       /\/c\.yaml: cannot read it as YAML: .*unique.* in line 2/,
     ],
     [
+      "custom: protobuf",
+      { bootstrap: { kind: "custom", path: "/c.pb" } },
+      { custom: "x" },
+      /\/c\.pb: it is protobuf, which pilotfish does not read/,
+    ],
+    [
       "override: broken",
       override,
       { override: "a: b: c" },
