@@ -189,7 +189,9 @@ function refusalOf(incoming: IncomingMessage, found: boolean, limits: WebhookLim
   return Number(incoming.headers["content-length"] ?? 0) > limits.body ? tooLong(limits) : undefined;
 }
 
-/** The rest of a body that is not wanted is not read either: the connection ends with the answer. */
+/** So much of a body that is not wanted is taken and thrown away, so that its sender gets to read the answer. */
+const PASSED_OVER = 16 * 1024 * 1024;
+
 function turnAway(
   incoming: IncomingMessage,
   outgoing: ServerResponse,
@@ -197,11 +199,14 @@ function turnAway(
   metrics: WebhookMetrics,
 ): void {
   metrics.turnedAway(refusal.status);
-  outgoing.setHeader("connection", "close");
-  outgoing.once("finish", () => {
-    incoming.resume();
-    if (!incoming.complete) incoming.socket.destroySoon();
+  const { socket } = incoming;
+  let left = PASSED_OVER;
+  incoming.on("data", (part: Buffer) => {
+    left -= part.length;
+    if (left < 0) socket.destroy();
   });
+  incoming.resume();
+  outgoing.setHeader("connection", "close");
   sendJson(outgoing, refusal.status, { error: `cannot inject: ${refusal.why}` });
 }
 
@@ -211,17 +216,20 @@ function sendJson(outgoing: ServerResponse, status: number, body: JsonObject): v
   outgoing.end(text);
 }
 
-async function bodyOf(incoming: IncomingMessage, limit: number): Promise<string> {
-  const parts: Buffer[] = [];
-  let size = 0;
-  try {
-    for await (const part of incoming as AsyncIterable<Buffer>) {
+/** The whole body as text. "too-long": nothing more is read for now; "cut-off": the client went away. */
+function bodyOf(incoming: IncomingMessage, limit: number): Promise<string> {
+  return new Promise((resolve) => {
+    const parts: Buffer[] = [];
+    let size = 0;
+    const collect = (part: Buffer): void => {
       size += part.length;
-      if (size > limit) return "too-long";
-      parts.push(part);
-    }
-  } catch {
-    return "cut-off";
-  }
-  return incoming.complete ? Buffer.concat(parts, size).toString("utf8") : "cut-off";
+      if (size <= limit) return void parts.push(part);
+      incoming.off("data", collect);
+      incoming.pause();
+      resolve("too-long");
+    };
+    incoming.on("data", collect);
+    incoming.once("end", () => resolve(Buffer.concat(parts, size).toString("utf8")));
+    incoming.once("close", () => resolve("cut-off"));
+  });
 }
