@@ -14,8 +14,10 @@ import { onUncaught, toStdout } from "../system/command-line.ts";
 import { onSignals } from "../system/early-signals.ts";
 import { ownUsage } from "../system/own-usage.ts";
 import { type PreparedBootstrap, prepareBootstrap } from "./bootstrap-files.ts";
+import { type ControlPlaneParts, controlPlaneFacts, controlPlaneStage } from "./control-plane-stage.ts";
 import { endOf } from "./end-of.ts";
 import { envoyStarter } from "./envoy-launch.ts";
+import { lifecycleMetrics } from "./lifecycle-metrics.ts";
 import { memoryWatch } from "./memory-watch.ts";
 import { reaperStage } from "./reaper-stage.ts";
 import { runStages, type Stage } from "./stage.ts";
@@ -31,6 +33,7 @@ export interface AgentParts {
   readonly admin: EnvoyAdmin;
   readonly envoy: EnvoyPort;
   readonly metrics: AgentMetrics;
+  readonly controlPlane: () => ControlPlaneParts | undefined;
   readonly onBug: (error: unknown) => void;
 }
 
@@ -58,9 +61,11 @@ export async function runAgent(
   const end = Promise.withResolvers<Outcome>();
   const memory = memoryWatch();
   let bug: unknown;
-  const envoy = createEnvoy(config, env, log, files, end.resolve, onBug);
   const metrics = createAgentMetrics({ usage: ownUsage, build });
-  const parts: AgentParts = { config, env, log, facts: files.facts, admin: files.admin, envoy, metrics, onBug };
+  const envoy = createEnvoy({ config, env, log, metrics, onBug }, files, end.resolve);
+  const { facts, admin } = files;
+  const controlPlane = controlPlaneStage({ config, env, log, facts, admin, metrics, onBug });
+  const parts: AgentParts = { config, env, log, facts, admin, envoy, metrics, controlPlane: controlPlane.parts, onBug };
 
   /** A bug of ours must not leave Envoy alone: stop in order, then say what it was. */
   function onBug(error: unknown): void {
@@ -72,6 +77,7 @@ export async function runAgent(
 
   const stages: readonly Stage[] = [
     { name: "bootstrap", start: () => files.write(0), stop: files.remove },
+    controlPlane,
     envoyStage(envoy, end.promise),
     reaperStage(parts),
     statusStage(parts),
@@ -97,12 +103,9 @@ export async function runAgent(
 }
 
 function createEnvoy(
-  config: AgentConfig,
-  env: ReadonlyMap<string, string>,
-  log: Log,
+  { config, env, log, metrics, onBug }: Pick<AgentParts, "config" | "env" | "log" | "metrics" | "onBug">,
   files: PreparedBootstrap,
   onGone: (outcome: Outcome) => void,
-  onBug: (error: unknown) => void,
 ): EnvoyPort {
   if (config.envoy.disabled) return new NoEnvoy(onGone);
   const { ports, mesh, role, stop } = config;
@@ -117,7 +120,7 @@ function createEnvoy(
       outbound: new Set([mesh.proxyListenPort]),
     },
     inboundOnly: role === "sidecar",
-    onChange: () => undefined,
+    onChange: lifecycleMetrics(metrics),
     onGone,
     onBug,
   });
@@ -140,6 +143,6 @@ function envoyStage(envoy: EnvoyPort, gone: Promise<Outcome>): Stage {
 }
 
 /** SIGQUIT: what a person at 3 a.m. wants to see, in the log. */
-function dump({ envoy, log }: AgentParts): void {
-  log.info("State", { envoy: envoy.snapshot() });
+function dump({ envoy, log, controlPlane }: AgentParts): void {
+  log.info("State", { envoy: envoy.snapshot(), controlPlane: controlPlaneFacts(controlPlane()) });
 }

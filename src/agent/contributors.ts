@@ -10,8 +10,8 @@ export interface ContributorDeps {
   readonly admin: EnvoyAdmin;
   /** Envoy's readiness listener, when the bootstrap has one: a worker's answer there proves that workers serve. */
   readonly readinessListener: { readonly host: string; readonly port: number } | undefined;
-  /** What Envoy waits for when it stays in its initialization, in words; undefined when nothing is known. */
-  readonly waitingFor: () => string | undefined;
+  /** The control plane's say, asked before Envoy's: what Envoy waits for tells more than that it waits. */
+  readonly controlPlane: readonly Contributor[];
 }
 
 const yes: Standing = { ready: true };
@@ -20,18 +20,25 @@ const no = (reason: string): Standing => ({ ready: false, reason });
 /** Who has a say in readiness, the most telling first. */
 export function readinessContributors(deps: ContributorDeps): readonly Contributor[] {
   return [
+    { name: "drain", check: () => drainStanding(deps) },
+    ...deps.controlPlane,
     { name: "envoy", check: () => envoyStanding(deps) },
     { name: "epoch", check: () => epochStanding(deps) },
     { name: "workers", check: workersCheck(deps) },
   ];
 }
 
-function envoyStanding({ snapshot, waitingFor }: ContributorDeps): Standing {
+/** A drain is the reason, whatever else is missing meanwhile. */
+function drainStanding({ snapshot }: ContributorDeps): Standing {
+  const { state, reason } = snapshot();
+  return state === "draining" || state === "stopping" || state === "stopped" ? no(reason) : yes;
+}
+
+function envoyStanding({ snapshot }: ContributorDeps): Standing {
   const { state, reason } = snapshot();
   if (state === "live") return yes;
   if (state === "disabled") return { ready: true, note: reason };
-  const more = state === "starting" ? waitingFor() : undefined;
-  return no(more === undefined ? reason : `${reason}: ${more}`);
+  return no(reason);
 }
 
 /** The admin's own word, asked afresh each time: LIVE, and by the epoch that we mean. */

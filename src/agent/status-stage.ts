@@ -6,6 +6,7 @@ import { realClock } from "../system/clock.ts";
 import type { HttpTarget } from "../system/http-client.ts";
 import type { AgentParts } from "./agent.ts";
 import { readinessContributors } from "./contributors.ts";
+import { controlPlaneContributors } from "./control-plane-standing.ts";
 import type { Stage } from "./stage.ts";
 
 /**
@@ -18,8 +19,13 @@ export function statusStage(parts: AgentParts): Stage {
     name: "status",
     start: async () => {
       const { createStatusServer } = await import("../status/status-server.ts");
-      const server = createStatusServer(await statusDeps(parts));
-      close = () => server.close();
+      const { appProbesDeps, createAppProbes } = await import("../status/app-probes.ts");
+      const probes = createAppProbes(appProbesDeps(parts.config, realClock, parts.log.scoped("probes")));
+      const server = createStatusServer({ ...(await statusDeps(parts)), routes: probes.routes });
+      close = async () => {
+        probes.close();
+        await server.close();
+      };
       await server.listen();
       await server.listenUnix(`${parts.config.bootstrap.directory}/pilotfish.sock`);
     },
@@ -39,7 +45,7 @@ async function statusDeps(parts: AgentParts) {
       snapshot: () => envoy.snapshot(),
       admin,
       readinessListener: listenerOn(parts, config.ports.readiness),
-      waitingFor: () => (facts.usesAds ? noControlPlane : undefined),
+      controlPlane: controlPlaneContributors({ facts, snapshot: () => envoy.snapshot(), parts: parts.controlPlane }),
     }),
     ask: wishes(envoy, log),
     serveMetrics: serveOwnMetrics(metrics),
@@ -51,11 +57,10 @@ async function statusDeps(parts: AgentParts) {
       envoy: () => envoyStats(parts),
     }),
     debugConfig: () => withoutSecrets(config),
+    profiling: config.profiling,
     onBug,
   };
 }
-
-const noControlPlane = "it gets them by ADS, and this version forwards no control plane yet";
 
 /** What callers of the pod may ask for, as events of the machine. */
 function wishes(envoy: EnvoyPort, log: Log): Ask {

@@ -1,0 +1,132 @@
+import type { WorkloadIdentity } from "../identity/workload-identity.ts";
+import type { AgentMetrics } from "../metrics/agent-metrics.ts";
+import type { SdsServer } from "../sds/sds-server.ts";
+import { chance } from "../system/chance.ts";
+import { realClock } from "../system/clock.ts";
+import type { AdsProxy } from "../xds/ads-proxy.ts";
+import type { AgentParts } from "./agent.ts";
+import type { Stage } from "./stage.ts";
+
+/** What is known before Envoy is. */
+type BeforeEnvoy = Omit<AgentParts, "envoy" | "controlPlane">;
+
+/** What stands between Envoy and the control plane. */
+export interface ControlPlaneParts {
+  readonly identity: WorkloadIdentity;
+  readonly sds: SdsServer;
+  readonly xds: AdsProxy;
+}
+
+export interface ControlPlaneStage extends Stage {
+  /** Undefined when this bootstrap needs none, and before the start. */
+  readonly parts: () => ControlPlaneParts | undefined;
+}
+
+/**
+ * Certificates and configuration. Its sockets stand before Envoy starts: an Envoy that finds nobody waits half a second
+ * and more before it asks again. A static configuration that asks for neither gets neither, and does not pay for them.
+ */
+export function controlPlaneStage(agent: BeforeEnvoy): ControlPlaneStage {
+  let parts: ControlPlaneParts | undefined;
+  return {
+    name: "control plane",
+    parts: () => parts,
+    start: async () => {
+      if (!isNeeded(agent)) return;
+      parts = await build(agent);
+      await parts.sds.listen();
+      await parts.xds.listen();
+      parts.identity.start();
+    },
+    stop: async () => {
+      if (parts === undefined) return;
+      await Promise.all([parts.xds.close(), parts.sds.close(), parts.identity.stop()]);
+    },
+  };
+}
+
+const isNeeded = ({ facts, config }: BeforeEnvoy): boolean =>
+  facts.usesAds || facts.secrets.length > 0 || Boolean(config.identity.outputCerts);
+
+async function build({ config, log, metrics, onBug }: BeforeEnvoy): Promise<ControlPlaneParts> {
+  const [{ controlPlaneConfig }, { createWorkloadIdentity }, { createSdsServer }, { createAdsProxy }] =
+    await Promise.all([
+      import("../config/control-plane-config.ts"),
+      import("../identity/workload-identity.ts"),
+      import("../sds/sds-server.ts"),
+      import("../xds/ads-proxy.ts"),
+    ]);
+  const settings = controlPlaneConfig(config);
+  const common = { config: settings, clock: realClock, random: chance, onBug };
+  const identity = createWorkloadIdentity({
+    ...common,
+    log: log.scoped("identity"),
+    metrics: identityMetrics(metrics),
+  });
+  const sds = createSdsServer({
+    settings: settings.sds,
+    identity,
+    clock: realClock,
+    debounce: settings.fileDebounce,
+    log: log.scoped("sds"),
+    onFileFailure: () => metrics.count("istio_agent_num_file_secret_failures_total"),
+    onBug,
+  });
+  const hooks = settings.trustBundleOverXds
+    ? { onTrustBundle: (roots: readonly string[]) => identity.setTrustBundle(roots) }
+    : {};
+  const xds = createAdsProxy({ ...common, log: log.scoped("xdsproxy"), metrics: xdsMetrics(metrics), hooks });
+  watchGauges(metrics, identity, xds);
+  return { identity, sds, xds };
+}
+
+const csr = { request_type: "csr" } as const;
+
+function identityMetrics(metrics: AgentMetrics) {
+  return {
+    request: () => metrics.count("istio_agent_num_outgoing_requests", csr),
+    failure: () => metrics.count("istio_agent_num_failed_outgoing_requests", csr),
+    retry: () => metrics.count("istio_agent_num_outgoing_retries", csr),
+    latency: (took: number) => metrics.add("istio_agent_outgoing_latency", took, csr),
+    fileFailure: () => metrics.count("istio_agent_num_file_secret_failures_total"),
+    watchFailure: () => metrics.count("istio_agent_num_file_watcher_failures_total"),
+  };
+}
+
+function xdsMetrics(metrics: AgentMetrics) {
+  return {
+    request: () => metrics.count("istio_agent_xds_proxy_requests"),
+    response: () => metrics.count("istio_agent_xds_proxy_responses"),
+    upstreamFailure: () => metrics.count("istio_agent_istiod_connection_failures"),
+    upstreamTermination: (type: "cancelled" | "error") =>
+      metrics.count("istio_agent_istiod_connection_terminations", { type }),
+    envoyTermination: (type: "cancelled" | "error") =>
+      metrics.count("istio_agent_envoy_connection_terminations", { type }),
+    reject: (type: string) => metrics.count("pilotfish_config_rejections_total", { type }),
+  };
+}
+
+/** Read at each scrape. */
+function watchGauges(metrics: AgentMetrics, identity: WorkloadIdentity, xds: AdsProxy): void {
+  metrics.watch("istio_agent_cert_expiry_seconds", () =>
+    identity.status().expiries.map(({ resourceName, notAfter }) => ({
+      labels: { resource_name: resourceName },
+      value: (notAfter.getTime() - realClock.wall().getTime()) / 1_000,
+    })),
+  );
+  metrics.watch("pilotfish_certificate_expiry_timestamp_seconds", () =>
+    identity.status().expiries.map(({ resourceName, notAfter }) => ({
+      labels: { resource_name: resourceName },
+      value: notAfter.getTime() / 1_000,
+    })),
+  );
+  metrics.watch("pilotfish_control_plane_connected", () => [
+    { labels: {}, value: xds.status().streams.some((one) => one.state === "open") ? 1 : 0 },
+  ]);
+}
+
+/** For SIGQUIT and the status page: what is known of the control plane, in words. */
+export function controlPlaneFacts(parts: ControlPlaneParts | undefined): Readonly<Record<string, unknown>> {
+  if (parts === undefined) return { used: false };
+  return { certificate: parts.identity.status(), secrets: parts.sds.status(), discovery: parts.xds.status() };
+}
