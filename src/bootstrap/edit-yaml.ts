@@ -30,6 +30,9 @@ export function editYaml(text: string, edit: DocumentEdit): EditedYaml {
 const parse = (text: string): Document.Parsed =>
   parseDocument(text, { prettyErrors: true, uniqueKeys: true, version: "1.1" });
 
+/** Version 1.1 quotes whatever one of the two versions could take for something else than text. */
+const style = { version: "1.1", lineWidth: 0, aliasDuplicateObjects: false } as const;
+
 /** A changed string is quoted: `[fd00::1]:80` without quotes would be a list. */
 function withStrings(text: string, document: Document.Parsed, change: DocumentEdit["string"]): string {
   const places: { readonly from: number; readonly to: number; readonly by: string }[] = [];
@@ -52,8 +55,8 @@ function withFields(
   const fields = isObject(value) && add !== undefined ? add(value) : {};
   if (!isObject(value) || Object.keys(fields).length === 0) return { value, text };
   const wanted = { ...value, ...fields };
-  const appended = `${text.trimEnd()}\n${stringify(fields)}`;
-  const anew = stringify(wanted, { lineWidth: 0, aliasDuplicateObjects: false });
+  const appended = `${text.trimEnd()}\n${stringify(fields, style)}`;
+  const anew = stringify(wanted, style);
   const found = [appended, anew].find((one) => holds(one, wanted));
   if (found === undefined) throw new InternalError("a field could not be added to a YAML document");
   return { value: wanted, text: found };

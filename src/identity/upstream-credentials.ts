@@ -2,12 +2,12 @@ import { X509Certificate } from "node:crypto";
 import type { ControlPlaneConfig, Upstream } from "../config/control-plane-config.ts";
 import { Refused } from "../foundation/errors.ts";
 import { readText } from "../system/files.ts";
-import { type ConnectOptions, systemRoots } from "../system/tls.ts";
+import { systemRoots, type TlsClient } from "../system/tls.ts";
 import { readToken, type Token } from "./token.ts";
 
 /** How the next connection proves who we are and whom it trusts: read from the files at every connection. */
 export interface UpstreamCredentials {
-  readonly tls: ConnectOptions["tls"];
+  readonly tls: TlsClient | undefined;
   /** Metadata of a call: clusterid, authorization, CA_HEADER_* or XDS_HEADER_*. */
   readonly metadata: readonly (readonly [name: string, value: string])[];
   /** When the token or client certificate ends; undefined when nothing ends. */

@@ -2,7 +2,7 @@ import { type Escaping, type Form, LF, type Metadata } from "./exposition.ts";
 import { GroupCheck, LabelHash } from "./group-check.ts";
 import { labelList, parseLine, type Sample, sampleLine, timeFits } from "./line-parse.ts";
 import { LineScan, numberEnd, numberIn, parseNumber } from "./line-scan.ts";
-import { isGrouped, type Naming, type Suffix } from "./naming.ts";
+import { isGrouped, type Naming, type SampleKind, type Suffix } from "./naming.ts";
 import { LineStore, type Sink } from "./sinks.ts";
 import type { Tally } from "./tally.ts";
 
@@ -120,8 +120,8 @@ export class FamilyLines {
     const first = bytes[scan.valueStart];
     if (this.#facts.to === "text") {
       // Prometheus' own text parser wants a number there.
-      if (kind !== "bucket" && !(kind === "quantile" && scan.pairStart !== 0)) return true;
-      return scan.pairStart !== 0 && numberEnd(bytes, scan.pairValue) === scan.pairEnd - 1;
+      if (kind !== "bucket" && !(kind === "quantile" && scan.pair === "quantile")) return true;
+      return scan.pair === pairOf(kind) && numberEnd(bytes, scan.pairValue) === scan.pairEnd - 1;
     }
     if (kind === "total") return first !== 45 && first !== 78;
     if (kind === "info") return first === 49 && scan.valueEnd === scan.valueStart + 1 && scan.timeStart === 0;
@@ -131,7 +131,8 @@ export class FamilyLines {
   #inGroup(bytes: Uint8Array, at: number, run: number, { kind }: Suffix): number {
     const scan = this.#scan;
     if (kind === "total" && !this.#single(bytes, { kind, suffix: "", side: undefined })) return -1;
-    const key = this.#keyOf(bytes);
+    const paired = scan.pair !== "" && scan.pair === pairOf(kind);
+    const key = this.#keyOf(bytes, paired);
     const time = scan.timeStart === 0 ? undefined : numberIn(bytes, scan.timeStart, scan.end);
     let from = run;
     if (this.#group.isNew(key, time)) {
@@ -139,18 +140,18 @@ export class FamilyLines {
       from = at;
       this.#group.begin(key, time);
     }
-    const bound = scan.pairStart === 0 ? Number.NaN : boundIn(bytes, scan.pairValue, scan.pairEnd - 1);
+    const bound = !paired ? Number.NaN : boundIn(bytes, scan.pairValue, scan.pairEnd - 1);
     this.#group.add(kind, bound, numberIn(bytes, scan.valueStart, scan.valueEnd));
     this.#lines++;
     return from;
   }
 
   /** Hash of the labels without the pair of `le` or `quantile` and without its comma. */
-  #keyOf(bytes: Uint8Array): number {
+  #keyOf(bytes: Uint8Array, paired: boolean): number {
     const { labelsStart, labelsEnd, pairStart, pairEnd } = this.#scan;
     const hash = this.#hash;
     hash.reset();
-    if (pairStart === 0) hash.add(bytes, labelsStart, labelsEnd);
+    if (!paired) hash.add(bytes, labelsStart, labelsEnd - (this.#scan.trailingComma ? 1 : 0));
     else if (pairEnd < labelsEnd) {
       hash.add(bytes, labelsStart, pairStart);
       hash.add(bytes, pairEnd + 1, labelsEnd);
@@ -166,8 +167,10 @@ export class FamilyLines {
     const right = this.#groupFits && this.#group.finish();
     if (!right) sink.unclean();
     if (right || !sink.strict) {
+      // In one go: a sink that overflows must not see half a group.
+      if (this.#open.length > 0 && at > run) this.#open.add(bytes, run, at, this.#lines);
       if (this.#open.length > 0) sink.append(this.#open.bytes, 0, this.#open.length, this.#open.samples);
-      if (at > run) sink.append(bytes, run, at, this.#lines);
+      else sink.append(bytes, run, at, this.#lines);
     } else tally.drop("semantics", samples);
     this.#lines = 0;
     this.#open.clear();
@@ -226,8 +229,9 @@ export class FamilyLines {
     if (!timeFits(sample, to)) return undefined;
     const names = sample.labels.map(([name]) => labelList([[name, ""]], escaping));
     if (new Set(names).size < names.length) return undefined;
-    if (to === "openmetrics" && sample.labels.some(([name]) => name.startsWith("__"))) return undefined;
-    const keepExemplar = to === "openmetrics" && (kind === "bucket" || kind === "total");
+    if (to === "openmetrics" && names.some((name) => name.startsWith("__"))) return undefined;
+    const typed = this.#facts.naming.type !== "unknown";
+    const keepExemplar = to === "openmetrics" && typed && (kind === "bucket" || kind === "total");
     return Buffer.from(`${sampleLine(sample, this.#facts, keepExemplar)}\n`);
   }
 
@@ -242,7 +246,7 @@ export class FamilyLines {
   }
 
   #takeInGroup(sample: Sample, { kind }: Suffix, line: Buffer): void {
-    const pair = kind === "bucket" ? "le" : kind === "quantile" ? "quantile" : "";
+    const pair = pairOf(kind);
     const rest = Buffer.from(
       labelList(
         sample.labels.filter(([name]) => name !== pair),
@@ -309,6 +313,10 @@ function boundOf(sample: Sample, label: string): number | undefined {
   const text = sample.labels.find(([name]) => name === label)?.[1];
   return text === undefined ? undefined : parseNumber(text);
 }
+
+/** The label that is not part of a group's identity. */
+const pairOf = (kind: SampleKind): "" | "le" | "quantile" =>
+  kind === "bucket" ? "le" : kind === "quantile" ? "quantile" : "";
 
 const hasLabel = ({ labels }: Sample, label: string): boolean => labels.some(([name]) => name === label);
 

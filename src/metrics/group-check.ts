@@ -55,15 +55,15 @@ export class GroupCheck {
         if (bound < 0) this.#negativeBound = true;
         return;
       case "count":
-        if (!isCount(value)) this.#right = false;
+        if (!isCount(value) || this.#count !== undefined) this.#right = false;
         this.#count = value;
         return;
       case "sum":
-        if (!(value >= 0)) this.#right = false;
+        if (!(value >= 0) || this.#sum) this.#right = false;
         this.#sum = true;
         return;
       case "gsum":
-        if (Number.isNaN(value)) this.#right = false;
+        if (Number.isNaN(value) || this.#sum) this.#right = false;
         if (value < 0) this.#negativeSum = true;
         this.#sum = true;
         return;

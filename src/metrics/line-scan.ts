@@ -42,7 +42,8 @@ export class LineScan {
   trailingComma = false;
   /** A label name that begins with "__", which OpenMetrics reserves. */
   reserved = false;
-  /** The pair of the label `le` or `quantile`: its first byte, its value, the byte after the closing quote; or 0. */
+  /** The pair of the label `le` or `quantile` (never both): its first byte, its value, the byte behind it; or 0. */
+  pair: "" | "le" | "quantile" = "";
   pairStart = 0;
   pairValue = 0;
   pairEnd = 0;
@@ -56,6 +57,7 @@ export class LineScan {
     this.nameEnd = i;
     this.labelsStart = i;
     this.labelsEnd = i;
+    this.pair = "";
     this.pairStart = 0;
     this.trailingComma = false;
     this.reserved = false;
@@ -89,6 +91,8 @@ export class LineScan {
       if (bytes[i] !== QUOTE) return 0;
       i++;
       if ((hash === LE && value - name === 4) || (hash === QUANTILE && value - name === 10)) {
+        if (this.pair !== "") return 0;
+        this.pair = hash === LE ? "le" : "quantile";
         this.pairStart = name;
         this.pairValue = value;
         this.pairEnd = i;

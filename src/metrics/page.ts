@@ -104,7 +104,10 @@ export class MergedPage {
 
   #streaming(naming: Naming, metadata: Metadata, tally: Tally): Sink {
     for (const name of naming.claims) this.#claims.set(name, undefined);
-    return new StreamSink(this.writer, tally, this.#heading(naming, metadata));
+    // The groups of a state set can't be checked line by line.
+    const unchecked = naming.type === "stateset" && this.output.form === "openmetrics";
+    const said = unchecked ? asUnknown(naming.family) : naming;
+    return new StreamSink(this.writer, tally, this.#heading(said, metadata));
   }
 
   #heading(naming: Naming, metadata: Metadata): string {
@@ -133,14 +136,7 @@ export class MergedPage {
     const { naming, metadata, tally } = family;
     this.#held.delete(family);
     for (const { tally: other, lines } of family.joined) other.dropFrom(naming.family, lines.samples);
-    // The groups of a state set can't be checked line by line.
-    return this.#streaming(
-      naming.type === "stateset" && this.output.form === "openmetrics"
-        ? { ...asUnknown(naming.family), claims: naming.claims }
-        : naming,
-      metadata,
-      tally,
-    );
+    return this.#streaming(naming, metadata, tally);
   }
 
   #joining(family: HeldFamily, tally: Tally): Sink {

@@ -1,10 +1,12 @@
 import {
+  constants,
   type IncomingHttpHeaders,
   performServerHandshake,
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from "node:http2";
 import type { Duplex } from "node:stream";
+import { closeLater } from "../system/close-later.ts";
 import { Deframer, encodeMessage, framed, grpcStatus } from "./grpc-status.ts";
 
 /**
@@ -40,6 +42,8 @@ export interface GrpcServerOptions {
   readonly window?: number;
 }
 
+/** How long a caller may take to end its side of a call that we have ended, in ms. */
+const HALF_OPEN = 2_000;
 const WINDOW = 1024 * 1024;
 
 export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
@@ -117,6 +121,8 @@ export function begin(stream: ServerHttp2Stream, headers: Readonly<Record<string
   stream.respond({ ":status": 200, "content-type": "application/grpc", ...headers }, { waitForTrailers: true });
   stream.once("wantTrailers", () => {
     stream.sendTrailers(trailersOf.get(stream) ?? { "grpc-status": String(grpcStatus.unavailable) });
+    // A caller that does not end its side after this would keep its half of the stream for ever.
+    closeLater(stream, HALF_OPEN, () => stream.close(constants.NGHTTP2_NO_ERROR));
   });
 }
 

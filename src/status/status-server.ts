@@ -15,6 +15,7 @@ import { plainAddress, socketPeer, tcpPeer } from "./peer.ts";
 import { type Contributor, Readiness } from "./readiness.ts";
 import { readinessRoute } from "./readiness-route.ts";
 import type { Exchange, Route } from "./routes.ts";
+import { type StatusPage, statusRoute } from "./status-route.ts";
 
 /** Answers a request by itself, streaming if it likes; what it throws becomes a 500 or a cut connection. */
 export type Handler = (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
@@ -34,8 +35,8 @@ export interface StatusDeps {
   readonly debugConfig: () => JsonObject;
   /** GET /debug/ndsz. */
   readonly nameTable?: () => Json | undefined;
-  /** Further routes: the status page. */
-  readonly routes?: readonly Route[];
+  /** GET /status; without it there is no such page. */
+  readonly page?: StatusPage;
   readonly onBug: (error: unknown) => void;
 }
 
@@ -62,7 +63,8 @@ export function createStatusServer(deps: StatusDeps): StatusServer {
   const { clock, log, onBug } = deps;
   const readiness = new Readiness(deps);
   const probes = createAppProbes(appProbesDeps(deps.config, clock, log.scoped("probes")));
-  const routes = [...statusRoutes(deps, readiness), ...probes.routes, ...(deps.routes ?? [])];
+  const page = deps.page === undefined ? [] : [statusRoute(deps.page, readiness, clock)];
+  const routes = [...statusRoutes(deps, readiness), ...probes.routes, ...page];
   const dispatcher = new Dispatcher({ clock, log, routes });
   const serve = dispatcher.serve.bind(dispatcher);
   const loopback = deps.config.loopbackControl ?? true;

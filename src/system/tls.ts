@@ -40,14 +40,16 @@ export interface ConnectOptions {
   /** In ms, for address lookup, connection and handshake together. */
   readonly timeout: number;
   /** Undefined: no TLS. */
-  readonly tls?: {
-    /** The name that the server's certificate must carry. */
-    readonly serverName: string;
-    /** PEM; what it may be signed by. */
-    readonly roots: string;
-    readonly certificate?: string | Buffer;
-    readonly key?: string | Buffer;
-  };
+  readonly tls: TlsClient | undefined;
+}
+
+export interface TlsClient {
+  /** The name that the server's certificate must carry. */
+  readonly serverName: string;
+  /** PEM; what it may be signed by. */
+  readonly roots: string;
+  readonly certificate?: string | Buffer;
+  readonly key?: string | Buffer;
 }
 
 /**
@@ -85,7 +87,7 @@ export function connectStream(options: ConnectOptions): Promise<Socket | TLSSock
   });
 }
 
-function openTls(options: ConnectOptions, tls: NonNullable<ConnectOptions["tls"]>): TLSSocket {
+function openTls(options: ConnectOptions, tls: TlsClient): TLSSocket {
   return connect({
     host: options.host,
     port: options.port,

@@ -161,6 +161,24 @@ describe("what becomes of a user's file", () => {
     expect(rendered.facts.admin).toEqual({ kind: "tcp", host: "127.0.0.1", port: 15000 });
   });
 
+  test.each([
+    ["in braces", '{a: "on", b: on, c: [x, 1]}'],
+    ["indented as a whole", "  a: 1\n  b: 2\n"],
+    ["with an end mark", "a: 1\n...\n"],
+    ["with anchors", "a: &x {k: v}\nb: *x\nc: {<<: *x, l: w}\n"],
+    ["without an end of line", "a: 1"],
+    ["with a text over lines", "a: |\n  one\n  two\n"],
+  ])("an admin is added to YAML %s, and nothing else changes", async (_title, text) => {
+    const { editYaml } = await import("../../src/bootstrap/edit-yaml.ts");
+    const before = editYaml(text, {});
+    const rendered = await renderBootstrap(configFixture(custom), { custom: text });
+    const after = editYaml(rendered.text, {});
+    if (!before.ok || !after.ok) throw new Error("it is no YAML");
+    const { admin, ...rest } = after.value as Record<string, Json>;
+    expect(rest).toEqual(before.value);
+    expect(admin).toEqual({ address: { socket_address: { address: "127.0.0.1", port_value: 15000 } } });
+  });
+
   test("YAML under a name that Envoy takes for JSON gets a copy with the right one", async () => {
     const wanted = { bootstrap: { kind: "custom", path: "/c.conf" } } as const;
     const rendered = await renderBootstrap(configFixture(wanted), { custom: manual });

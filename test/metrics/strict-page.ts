@@ -35,9 +35,12 @@ const head = String.raw`(?:(${plainName})(?:\{(${labels})(,?)\})?|\{(${value})((
 const sampleLines: Readonly<Record<Form, RegExp>> = {
   text: new RegExp(String.raw`^${head} (${number})(?: (\d{1,18}))?$`),
   openmetrics: new RegExp(
-    String.raw`^${head} (${number})(?: (-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?))?( # \{(${labels})\} ${number}(?: -?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)?)?$`,
+    String.raw`^${head} (${number})(?: (-?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?))?( # \{(${labels})\} ${number}(?: -?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)?)?$`,
   ),
 };
+
+const metadataLine = new RegExp(`^# (HELP|TYPE|UNIT) (${plainName}|${value}) (.*)$`);
+const onePair = new RegExp(`([a-zA-Z_][a-zA-Z0-9_]*|${value})=(${value})`, "g");
 
 const suffixes: Readonly<Record<Form, Readonly<Record<string, readonly string[]>>>> = {
   text: {
@@ -85,7 +88,7 @@ class StrictReader {
   }
 
   #metadata(line: string): void {
-    const found = new RegExp(`^# (HELP|TYPE|UNIT) (${plainName}|${value}) (.*)$`).exec(line);
+    const found = metadataLine.exec(line);
     if (found === null) return void this.#wrong.push(`not metadata: ${line}`);
     const [, what = "", written = "", rest = ""] = found;
     const name = written.startsWith('"') ? (JSON.parse(written) as string) : written;
@@ -136,8 +139,9 @@ class StrictReader {
 
   #labels(text: string, line: string): ReadonlyMap<string, string> {
     const map = new Map<string, string>();
-    for (const found of text.matchAll(new RegExp(`([a-zA-Z_][a-zA-Z0-9_]*|${value})=(${value})`, "g"))) {
-      const [, name = "", content = ""] = found;
+    for (const found of text.matchAll(onePair)) {
+      const [, written = "", content = ""] = found;
+      const name = written.startsWith('"') ? (JSON.parse(written) as string) : written;
       if (map.has(name) || name === "__name__") this.#wrong.push(`label ${name}: ${line}`);
       if (this.#form === "openmetrics" && name.startsWith("__")) this.#wrong.push(`reserved label: ${line}`);
       map.set(name, JSON.parse(content) as string);
@@ -174,9 +178,10 @@ class StrictReader {
       group = [];
     };
     for (const line of lines) {
-      const special = line.name.endsWith("_bucket") ? "le" : type === "stateset" ? name : "quantile";
+      const special =
+        line.name === `${name}_bucket` && type !== "summary" ? "le" : type === "stateset" ? name : "quantile";
       const own = [...line.labels].filter(([one]) => one !== special || (type === "summary" && line.name !== name));
-      const labelsKey = JSON.stringify(own.sort());
+      const labelsKey = JSON.stringify(own.sort(([a], [b]) => (a < b ? -1 : 1)));
       if (labelsKey !== key && seen.has(labelsKey)) this.#wrong.push(`groups are mixed: ${name}`);
       const before = group.at(-1);
       if (labelsKey === key && before !== undefined) {

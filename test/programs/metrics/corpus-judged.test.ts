@@ -85,3 +85,18 @@ async function checkRoundTrip(page: Page): Promise<void> {
 /** Prometheus writes bounds as it likes when it knows the type: "1" becomes "1.0". */
 const normalized = (sample: string): string =>
   sample.replace(/\b(le|quantile)="([^"]*)"/, (_, name: string, bound: string) => `${name}="${Number(bound)}"`);
+
+describe("the judges bite", () => {
+  test("each refuses a page that is wrong", async () => {
+    const [python] = await openMetricsVerdicts(["# TYPE a gauge\na 1\n# TYPE a gauge\na 2\n# EOF\n"]);
+    expect(python?.error).toBeDefined();
+    if (withoutPrometheus === undefined) expect(await promtoolError("a{b=1} 2\n")).toBeDefined();
+    if (withoutGo !== undefined) return;
+    const [broken, twice] = await prometheusVerdicts([
+      { contentType: contentTypes.openmetrics, page: "a 1\n" },
+      { contentType: contentTypes.text, page: 'a{b="1"} 1\na{b="1"} 2\n' },
+    ]);
+    expect(broken?.error).toBeDefined();
+    expect(twice?.duplicates).toEqual(['{__name__="a", b="1"}']);
+  });
+});

@@ -1,0 +1,60 @@
+import type { Clock, Millis } from "../foundation/time.ts";
+import type { StatusSection } from "./status-document.ts";
+
+export interface LifecycleEvent {
+  readonly at: Date;
+  /** Monotonic. */
+  readonly since: Millis;
+  /** Whose life: `envoy`, `certificate`, `drain`. */
+  readonly part: string;
+  /** One sentence. */
+  readonly text: string;
+  readonly bad: boolean;
+}
+
+/** So many are kept; the log has all of them. */
+const KEPT = 50;
+const LONGEST = 500;
+
+/** The last things that happened, for `/status` and for the post-mortem. */
+export class LifecycleEvents {
+  readonly #clock: Clock;
+  #events: readonly LifecycleEvent[] = [];
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  add(part: string, text: string, bad = false): void {
+    const event = { at: this.#clock.wall(), since: this.#clock.monotonic(), part, text: text.slice(0, LONGEST), bad };
+    this.#events = [...this.#events, event].slice(-KEPT);
+  }
+
+  /** Oldest first. */
+  get all(): readonly LifecycleEvent[] {
+    return this.#events;
+  }
+
+  /** Newest first, as a section. */
+  section(): StatusSection {
+    const now = this.#clock.monotonic();
+    return {
+      key: "events",
+      title: "Last events",
+      facts: [],
+      table: {
+        columns: [
+          { key: "at", label: "when" },
+          { key: "agoMs", label: "ago", unit: "ms" },
+          { key: "part", label: "part" },
+          { key: "text", label: "what" },
+        ],
+        rows: this.#events.toReversed().map(({ at, since, part, text, bad }) => ({
+          cells: [at.toISOString(), now - since, part, text],
+          ...(bad ? { mood: "bad" as const } : {}),
+        })),
+        empty: "nothing has happened yet",
+      },
+    };
+  }
+}

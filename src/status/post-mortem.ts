@@ -1,0 +1,44 @@
+import type { LifecycleEvent } from "./lifecycle-events.ts";
+import { duration, oneLine, type StatusDocument } from "./status-document.ts";
+import { statusText } from "./status-text.ts";
+
+/** Kubernetes keeps so much of a termination message (terminationMessagePath), bytes. */
+export const TERMINATION_MESSAGE_LIMIT = 4_096;
+
+export interface Ending {
+  /** Why it ended, in words: what a person reads first. */
+  readonly reason: string;
+  readonly exitCode: number;
+  readonly upMs: number;
+}
+
+/**
+ * What is left behind after an unexpected end: the reason first, then the last events, newest first, then what the
+ * status page showed, as much as fits into `limit` bytes. Whole lines only.
+ */
+export function postMortem(
+  ending: Ending,
+  events: readonly LifecycleEvent[],
+  document: StatusDocument,
+  limit: number,
+): string {
+  const head = `${ending.reason} (exit code ${ending.exitCode}, after ${duration(ending.upMs)})`;
+  const last = events
+    .toReversed()
+    .map(({ at, part, text, bad }) => `${bad ? "!" : " "} ${at.toISOString()} ${part}: ${text}`);
+  const lines = [oneLine(head), "", ...last.map(oneLine), "", ...statusText(document, { colour: false }).split("\n")];
+  const fits: string[] = [];
+  let size = 0;
+  for (const line of lines) {
+    size += Buffer.byteLength(line) + 1;
+    if (size > limit) break;
+    fits.push(line);
+  }
+  if (fits.length === 0) return cut(oneLine(head), limit);
+  return `${fits.join("\n").trimEnd()}\n`;
+}
+
+function cut(text: string, limit: number): string {
+  const bytes = Buffer.from(text).subarray(0, Math.max(0, limit));
+  return bytes.toString("utf8").replace(/\ufffd+$/, "");
+}

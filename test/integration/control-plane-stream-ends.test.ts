@@ -1,0 +1,134 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { finish } from "../../src/protocol/grpc-server.ts";
+import { framed } from "../../src/protocol/grpc-status.ts";
+import { discoveryResponse } from "../../src/protocol/messages.ts";
+import { paths, typeUrls } from "../../src/protocol/names.ts";
+import { eventually } from "../helpers/eventually.ts";
+import { jwt, type World, world } from "../identity/harness.ts";
+import { asks, between } from "../xds/between.ts";
+import { rememberingLog, startProxy } from "../xds/proxy-harness.ts";
+import { rawEnvoy } from "../xds/wire.ts";
+
+let w: World;
+const ends: (() => unknown)[] = [];
+beforeEach(async () => {
+  w = await world();
+  ends.push(() => w.done());
+});
+afterEach(async () => {
+  for (const end of ends.splice(0).reverse()) await end();
+});
+
+describe("how a stream ends", () => {
+  test("the control plane's status reaches Envoy, with its words", async () => {
+    const b = await between(w, ends);
+    const envoy = b.connect();
+    envoy.send(asks(typeUrls.cluster));
+    finish((await b.first()).stream, 7, "this workload may not: ½ & %");
+    expect(await envoy.ended).toEqual({ code: 7, text: "this workload may not: ½ & %" });
+    await eventually("nothing left", () => b.proxy.status().streams.length === 0 && b.upstream.connections() === 0);
+    expect(b.proxy.status().reason).toMatch(/^PERMISSION_DENIED: this workload may not/);
+  });
+
+  test("Envoy's end reaches the control plane", async () => {
+    const b = await between(w, ends);
+    const envoy = b.connect();
+    envoy.send(asks(typeUrls.cluster));
+    const call = await b.first();
+    const closed = new Promise((resolve) => call.stream.once("close", resolve));
+    envoy.close();
+    await closed;
+    await eventually("nothing left", () => b.proxy.status().streams.length === 0 && b.upstream.connections() === 0);
+  });
+
+  test("token, clusterid and further headers go along; Envoy's own are passed on", async () => {
+    const b = await between(w, ends);
+    w.writeToken("secret-token");
+    const config = {
+      ...b.config,
+      xdsSocket: w.path("second/XDS"),
+      xds: { ...b.config.xds, headers: [["x-tenant", "blue"]] as const },
+    };
+    const proxy = await startProxy(config);
+    ends.push(() => proxy.close());
+    const envoy = rawEnvoy(config.xdsSocket, paths.streamAggregated, { "x-from-envoy": "1" });
+    ends.push(() => envoy.close());
+    const { headers } = await b.first();
+    expect(headers).toMatchObject({
+      authorization: "Bearer secret-token",
+      clusterid: "Kubernetes",
+      "x-tenant": "blue",
+      "x-from-envoy": "1",
+    });
+  });
+
+  test("a first request that stays unanswered: the stream is renewed and it is said", async () => {
+    const { log, lines } = rememberingLog();
+    const b = await between(w, ends, { log, patience: { firstAnswer: 300 } });
+    const envoy = b.connect();
+    envoy.send(asks(typeUrls.listener));
+    expect(await envoy.ended).toMatchObject({
+      code: 14,
+      text: expect.stringMatching(/gave no LDS within 300 ms/) as string,
+    });
+    expect(lines.some((line) => line.includes("the control plane does not answer"))).toBe(true);
+    expect(b.proxy.status()).toMatchObject({
+      reachable: "no",
+      reason: expect.stringContaining("no answer to LDS") as string,
+    });
+  });
+
+  test("silence after the first answer is normal", async () => {
+    const b = await between(w, ends, { patience: { firstAnswer: 200 } }, (call) => {
+      call.stream.once("data", () =>
+        call.stream.write(framed(discoveryResponse.encode({ typeUrl: typeUrls.cluster, nonce: "1" }))),
+      );
+    });
+    const envoy = b.connect();
+    envoy.send(asks(typeUrls.cluster));
+    await eventually("the answer", () => envoy.messages.length === 1);
+    const until = performance.now() + 600;
+    await eventually("three times the limit went by", () => performance.now() > until);
+    expect(b.proxy.status().streams).toMatchObject([
+      { state: "open", receivedClusters: true, receivedListeners: false, reason: "" },
+    ]);
+  });
+
+  test("a stream is renewed before its token ends, when there is a new one", async () => {
+    w.writeToken(jwt(2));
+    const b = await between(w, ends, { patience: { beforeTokenEnd: 1_500 } });
+    const envoy = b.connect();
+    await b.first();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(b.proxy.status().streams).toHaveLength(1);
+    w.writeToken(jwt(3_600));
+    expect(await envoy.ended).toMatchObject({ code: 14, text: expect.stringContaining("token ends soon") as string });
+  });
+
+  test("nobody there: Envoy waits while we try, then hears why", async () => {
+    const config = w.config({ xds: { ...w.config().xds, port: 1, tls: false } });
+    const proxy = await startProxy(config, { patience: { hold: 500 } });
+    ends.push(() => proxy.close());
+    const envoy = rawEnvoy(config.xdsSocket);
+    ends.push(() => envoy.close());
+    expect(await envoy.ended).toMatchObject({
+      code: 14,
+      text: expect.stringMatching(/cannot reach the control plane at 127\.0\.0\.1:1: .*ECONNREFUSED/) as string,
+    });
+    expect(proxy.status().failures).toBeGreaterThan(1);
+    expect(await proxy.probe()).toMatch(/ECONNREFUSED/);
+  });
+
+  test("a wrong root is said", async () => {
+    const before = w.plane.rootCertificate();
+    w.plane.replaceAuthority();
+    w.writeRoot(before);
+    const proxy = await startProxy(w.config(), { patience: { hold: 0 } });
+    ends.push(() => proxy.close());
+    const envoy = rawEnvoy(w.config().xdsSocket);
+    ends.push(() => envoy.close());
+    expect((await envoy.ended).text).toMatch(/certificate/);
+    w.writeRoot(w.plane.rootCertificate());
+    expect(await proxy.probe()).toBeUndefined();
+  });
+});
