@@ -119,6 +119,7 @@ function createEnvoy(
       own: new Set([ports.readiness, ports.prometheus, ports.secureMetrics, ports.secureMergedMetrics, ports.admin]),
       outbound: new Set([mesh.proxyListenPort]),
     },
+    countsConnections: files.facts.stats.countsConnections,
     inboundOnly: role === "sidecar",
     onChange: lifecycleMetrics(metrics),
     onGone,

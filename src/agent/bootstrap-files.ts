@@ -27,7 +27,7 @@ export async function prepareBootstrap(config: AgentConfig): Promise<PreparedBoo
     admin: adminOf(rendered, config),
     write: (epoch) => {
       // Our socket stands there too, also when the user's own file needs no copy.
-      ensureConfigPath(config.bootstrap.directory);
+      if (rendered.usedAsItIs !== undefined) ensureConfigPath(config.bootstrap.directory);
       written.set(epoch, rendered.usedAsItIs ?? writeBootstrap(rendered, config.bootstrap.directory, epoch));
     },
     of: (epoch) => ({

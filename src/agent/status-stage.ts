@@ -19,13 +19,8 @@ export function statusStage(parts: AgentParts): Stage {
     name: "status",
     start: async () => {
       const { createStatusServer } = await import("../status/status-server.ts");
-      const { appProbesDeps, createAppProbes } = await import("../status/app-probes.ts");
-      const probes = createAppProbes(appProbesDeps(parts.config, realClock, parts.log.scoped("probes")));
-      const server = createStatusServer({ ...(await statusDeps(parts)), routes: probes.routes });
-      close = async () => {
-        probes.close();
-        await server.close();
-      };
+      const server = createStatusServer(await statusDeps(parts));
+      close = () => server.close();
       await server.listen();
       await server.listenUnix(`${parts.config.bootstrap.directory}/pilotfish.sock`);
     },
@@ -57,7 +52,6 @@ async function statusDeps(parts: AgentParts) {
       envoy: () => envoyStats(parts),
     }),
     debugConfig: () => withoutSecrets(config),
-    profiling: config.profiling,
     onBug,
   };
 }

@@ -30,6 +30,8 @@ export interface SupervisorDeps {
   readonly admin: EnvoyAdmin;
   readonly limits: LifecycleLimits;
   readonly roles: ListenerRoles;
+  /** False when this bootstrap keeps no counts per listener: then nobody knows, which is not zero. */
+  readonly countsConnections: boolean;
   /** Sidecars keep the way out open while they drain; gateways have none. */
   readonly inboundOnly: boolean;
   /** Called for every change of state, after its effects. */
@@ -184,6 +186,7 @@ export class EnvoySupervisor {
   /** A failed look is "unknown", never zero. */
   async #look(): Promise<Connections> {
     const at = this.#deps.clock.monotonic();
+    if (!this.#deps.countsConnections) return { active: undefined, calledLately: undefined };
     try {
       const counts = await this.#deps.admin.connections(this.#deps.roles);
       return { active: counts.active, calledLately: calledLately(this.#calls, at, counts) };
@@ -195,6 +198,7 @@ export class EnvoySupervisor {
 
   /** While live, a look at the totals every 20 s, so that a stop knows whether somebody called within the minute. */
   #sampleCalls(): void {
+    if (!this.#deps.countsConnections) return;
     this.#arm("sample", SAMPLE_EVERY, () => this.#background(this.#sample()));
   }
 

@@ -136,7 +136,7 @@ test("a read-only config path: exit 69", async () => {
 
 test("as another user without the right to write: exit 69", async () => {
   startRendered('chmod 0755 . && mkdir -p etc/istio && exec setpriv --reuid 1337 --regid 1337 --clear-groups "$@"');
-  await endsWith(69, /permission denied .*give a directory by --configPath/);
+  await endsWith(69, /permission denied .*let the proxy's user write there/);
 });
 
 test("a silent admin: not ready with the reason; a stop ends all the same", async () => {

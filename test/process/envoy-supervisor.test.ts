@@ -75,6 +75,7 @@ beforeEach(() => {
       killGrace: 5_000,
     },
     roles: { own: new Set(), outbound: new Set() },
+    countsConnections: true,
     inboundOnly: true,
     onChange: () => undefined,
     onGone: (outcome) => outcomes.push(outcome),
