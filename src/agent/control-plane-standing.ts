@@ -63,4 +63,4 @@ function configurationStanding(view: ControlPlaneView, what: "clusters" | "liste
 }
 
 const awayText = (status: { readonly upstream: string; readonly reason: string }): string =>
-  `the control plane ${status.upstream} cannot be reached${status.reason === "" ? "" : `: ${status.reason}`}`;
+  status.reason === "" ? `the control plane ${status.upstream} cannot be reached` : status.reason;

@@ -30,7 +30,7 @@ const asPid1 = [
   "--kill-child",
   "sh",
   "-c",
-  'chmod 0755 . && install -d -o 1337 -g 1337 etc/istio/proxy && exec setpriv --reuid 1337 --regid 1337 --clear-groups "$@"',
+  'chmod 0755 . && install -d -o 1337 -g 1337 etc/istio/proxy var/run/secrets/workload-spiffe-uds && exec setpriv --reuid 1337 --regid 1337 --clear-groups "$@"',
   "sh",
 ];
 
@@ -61,7 +61,7 @@ describe("the seed's command line, as PID 1 and uid 1337", () => {
     proxy = new ProxyRun({ prefix: asPid1, args: seedArguments(), env: portsOfListeners() });
     const answer = await eventually("a reason", async () => {
       const said = await ask({ port: ports.status }, "/healthz/ready");
-      return /control plane|CDS/.test(said.body) ? said : undefined;
+      return /^cds: .*control plane/.test(said.body) ? said : undefined;
     });
     expect(answer.status).toBe(503);
     expect(proxy.output).toMatch(/Envoy started.*epoch=0/);
