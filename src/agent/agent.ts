@@ -9,6 +9,7 @@ import { type EnvoyPort, NoEnvoy } from "../process/envoy-port.ts";
 import { EnvoySupervisor } from "../process/envoy-supervisor.ts";
 import type { Outcome } from "../process/lifecycle.ts";
 import { readAppProbers } from "../status/app-probers.ts";
+import { LifecycleEvents, recorded } from "../status/lifecycle-events.ts";
 import { realClock } from "../system/clock.ts";
 import { onUncaught, toStdout } from "../system/command-line.ts";
 import { onSignals } from "../system/early-signals.ts";
@@ -31,7 +32,17 @@ export interface AgentParts {
   readonly admin: EnvoyAdmin;
   readonly envoy: EnvoyPort;
   readonly metrics: AgentMetrics;
+  readonly build: BuildFacts;
+  /** What happened last, for the status page. */
+  readonly events: LifecycleEvents;
   readonly onBug: (error: unknown) => void;
+}
+
+/** Which build this is and what runs it. */
+export interface BuildFacts {
+  readonly version: string;
+  readonly commit: string;
+  readonly node: string;
 }
 
 /**
@@ -41,15 +52,17 @@ export interface AgentParts {
 export async function runAgent(
   config: AgentConfig,
   env: ReadonlyMap<string, string>,
-  build: { readonly version: string; readonly commit: string; readonly node: string },
+  build: BuildFacts,
 ): Promise<number> {
-  const log = createLog({
+  const events = new LifecycleEvents(realClock);
+  const plainLog = createLog({
     json: config.log.json,
     level: config.log.levels.get("default") ?? "info",
     scopes: config.log.levels,
     write: toStdout,
     now: () => realClock.wall(),
   });
+  const log = recorded(plainLog, events);
   for (const notice of config.notices) log.info(notice);
   // Read again by the status server; here so that nothing has started when it can't be used.
   readAppProbers(config.appProbers);
@@ -60,7 +73,8 @@ export async function runAgent(
   let bug: unknown;
   const envoy = createEnvoy(config, env, log, files, end.resolve, onBug);
   const metrics = createAgentMetrics({ usage: ownUsage, build });
-  const parts: AgentParts = { config, env, log, facts: files.facts, admin: files.admin, envoy, metrics, onBug };
+  const { facts, admin } = files;
+  const parts: AgentParts = { config, env, log, facts, admin, envoy, metrics, build, events, onBug };
 
   /** A bug of ours must not leave Envoy alone: stop in order, then say what it was. */
   function onBug(error: unknown): void {
