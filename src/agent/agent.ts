@@ -9,6 +9,7 @@ import { type EnvoyPort, NoEnvoy } from "../process/envoy-port.ts";
 import { EnvoySupervisor } from "../process/envoy-supervisor.ts";
 import type { Outcome } from "../process/lifecycle.ts";
 import { readAppProbers } from "../status/app-probers.ts";
+import { LifecycleEvents, recorded } from "../status/lifecycle-events.ts";
 import { realClock } from "../system/clock.ts";
 import { onUncaught, toStdout } from "../system/command-line.ts";
 import { onSignals } from "../system/early-signals.ts";
@@ -34,7 +35,17 @@ export interface AgentParts {
   readonly envoy: EnvoyPort;
   readonly metrics: AgentMetrics;
   readonly controlPlane: () => ControlPlaneParts | undefined;
+  readonly build: BuildFacts;
+  /** What happened last, for the status page. */
+  readonly events: LifecycleEvents;
   readonly onBug: (error: unknown) => void;
+}
+
+/** Which build this is and what runs it. */
+export interface BuildFacts {
+  readonly version: string;
+  readonly commit: string;
+  readonly node: string;
 }
 
 /**
@@ -44,15 +55,10 @@ export interface AgentParts {
 export async function runAgent(
   config: AgentConfig,
   env: ReadonlyMap<string, string>,
-  build: { readonly version: string; readonly commit: string; readonly node: string },
+  build: BuildFacts,
 ): Promise<number> {
-  const log = createLog({
-    json: config.log.json,
-    level: config.log.levels.get("default") ?? "info",
-    scopes: config.log.levels,
-    write: toStdout,
-    now: () => realClock.wall(),
-  });
+  const events = new LifecycleEvents(realClock);
+  const log = recorded(openLog(config), events);
   for (const notice of config.notices) log.info(notice);
   // Read again by the status server; here so that nothing has started when it can't be used.
   readAppProbers(config.appProbers);
@@ -64,8 +70,11 @@ export async function runAgent(
   const metrics = createAgentMetrics({ usage: ownUsage, build });
   const envoy = createEnvoy({ config, env, log, metrics, onBug }, files, end.resolve);
   const { facts, admin } = files;
-  const controlPlane = controlPlaneStage({ config, env, log, facts, admin, metrics, onBug });
-  const parts: AgentParts = { config, env, log, facts, admin, envoy, metrics, controlPlane: controlPlane.parts, onBug };
+  const controlPlane = controlPlaneStage({ config, log, facts, metrics, onBug });
+  const parts: AgentParts = {
+    ...{ config, env, log, facts, admin, envoy, metrics, build, events, onBug },
+    controlPlane: controlPlane.parts,
+  };
 
   /** A bug of ours must not leave Envoy alone: stop in order, then say what it was. */
   function onBug(error: unknown): void {
@@ -100,6 +109,16 @@ export async function runAgent(
     return exitCodeOf(error);
   }
   return bug === undefined ? exitCode : exitCodes.internal;
+}
+
+function openLog(config: AgentConfig): Log {
+  return createLog({
+    json: config.log.json,
+    level: config.log.levels.get("default") ?? "info",
+    scopes: config.log.levels,
+    write: toStdout,
+    now: () => realClock.wall(),
+  });
 }
 
 function createEnvoy(

@@ -8,7 +8,7 @@ import type { AgentParts } from "./agent.ts";
 import type { Stage } from "./stage.ts";
 
 /** What is known before Envoy is. */
-type BeforeEnvoy = Omit<AgentParts, "envoy" | "controlPlane">;
+type BeforeEnvoy = Pick<AgentParts, "config" | "log" | "facts" | "metrics" | "onBug">;
 
 /** What stands between Envoy and the control plane. */
 export interface ControlPlaneParts {

@@ -8,6 +8,7 @@ import type { AgentParts } from "./agent.ts";
 import { readinessContributors } from "./contributors.ts";
 import { controlPlaneContributors } from "./control-plane-standing.ts";
 import type { Stage } from "./stage.ts";
+import { statusPage } from "./status-page.ts";
 
 /**
  * The status server and what it serves. Loaded here and not before: node:http and the metrics cost tens of
@@ -52,6 +53,7 @@ async function statusDeps(parts: AgentParts) {
       envoy: () => envoyStats(parts),
     }),
     debugConfig: () => withoutSecrets(config),
+    page: statusPage(parts),
     onBug,
   };
 }

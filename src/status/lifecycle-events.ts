@@ -1,3 +1,5 @@
+import { describeError } from "../foundation/errors.ts";
+import type { Facts, Level, Log } from "../foundation/log.ts";
 import type { Clock, Millis } from "../foundation/time.ts";
 import type { StatusSection } from "./status-document.ts";
 
@@ -57,4 +59,32 @@ export class LifecycleEvents {
       },
     };
   }
+}
+
+/** A log whose lines, but not those for who debugs, are events too: what was worth a line is worth a row. */
+export function recorded(log: Log, events: LifecycleEvents, scope = "default"): Log {
+  const at =
+    (level: Exclude<Level, "debug">) =>
+    (text: string, facts?: Facts): void => {
+      events.add(scope, sentence(text, facts), level !== "info");
+      log[level](text, facts);
+    };
+  return {
+    debug: log.debug,
+    info: at("info"),
+    warn: at("warn"),
+    error: at("error"),
+    scoped: (other) => recorded(log.scoped(other), events, other),
+  };
+}
+
+/** `Envoy is live (epoch 0, tookMs 140)`. */
+function sentence(text: string, facts: Facts = {}): string {
+  const words = Object.entries(facts).map(([name, value]) => `${name} ${worded(value)}`);
+  return words.length === 0 ? text : `${text} (${words.join(", ")})`;
+}
+
+function worded(value: unknown): string {
+  if (typeof value === "string") return value;
+  return value instanceof Error ? describeError(value) : (JSON.stringify(value) ?? "nothing");
 }

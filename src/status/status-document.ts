@@ -53,12 +53,19 @@ export function statusJson(document: StatusDocument): JsonObject {
 }
 
 function sectionJson({ facts, table }: StatusSection): JsonObject {
-  const plain = facts.map(({ key, value }) => [key, value ?? null] as const);
+  const plain = facts.map(({ key, value, unit }) => [key, plainValue(value, unit)] as const);
   return { ...Object.fromEntries(plain), ...(table === undefined ? {} : { rows: rowsJson(table) }) };
 }
 
 function rowsJson({ columns, rows }: Table): Json {
-  return rows.map(({ cells }) => Object.fromEntries(columns.map(({ key }, index) => [key, cells[index] ?? null])));
+  return rows.map(({ cells }) =>
+    Object.fromEntries(columns.map(({ key, unit }, index) => [key, plainValue(cells[index], unit)])),
+  );
+}
+
+/** Whole milliseconds are as exact as anybody can use. */
+function plainValue(value: Fact["value"], unit: Unit | undefined): Json {
+  return typeof value === "number" && unit === "ms" ? Math.round(value) : (value ?? null);
 }
 
 /** A value as people read it. */

@@ -139,7 +139,6 @@ export async function transitionsHold(scene: Scene, walk: readonly State[], paus
   }
   const at = await countOf(app, "v4 outbound");
   await eventually("the prober still runs", async () => (await countOf(app, "v4 outbound")) > at);
-  for (const actor of [app, outside]) await actor.ask("stop");
   const counts = { app: (await app.ask("counts")).counts ?? {}, outside: (await outside.ask("counts")).counts ?? {} };
   for (const key of ["v4 peer", "v6 peer"])
     expect(counts.app[key] ?? 0, `the application reached the peer: ${key}`).toBe(0);
@@ -148,6 +147,10 @@ export async function transitionsHold(scene: Scene, walk: readonly State[], paus
   expect(await app.ask("echo", { keep: "direct" })).toMatchObject({ echo: "still there" });
   expect(await outside.ask("echo", { keep: "direct" })).toMatchObject({ echo: "still there" });
   expect(await app.ask("echo", { keep: "captured" })).toMatchObject({ echo: "still there" });
+  // The probers would have noticed: without rules they get through.
+  await capture(pod, seedOptions(), { cleanupOnly: true });
+  await eventually("the application's prober gets through", async () => (await countOf(app, "v4 peer")) > 0);
+  await eventually("the peer's prober gets through", async () => (await countOf(outside, "v6 application")) > 0);
 }
 
 const countOf = async (actor: Actor, key: string): Promise<number> => (await actor.ask("counts")).counts?.[key] ?? 0;

@@ -23,7 +23,7 @@ export interface Actor {
   done(): void;
 }
 
-export async function startActor(namespace: Namespace, uid: number, gid = uid): Promise<Actor> {
+export async function startActor(namespace: Pick<Namespace, "prefix">, uid: number, gid = uid): Promise<Actor> {
   const [first = "", ...rest] = namespace.prefix;
   const program = join(root, "test/programs/net-actor.mjs");
   const child: ChildProcess = spawn(first, [...rest, process.execPath, program], {

@@ -95,6 +95,18 @@ export function connect(
       ip("-n", side.name, "addr", "add", address, "dev", name, ...(address.includes(":") ? ["nodad"] : []));
     ip("-n", side.name, "link", "set", name, "up");
   }
+  introduce(a, b, name, inB);
+  introduce(b, a, name, inA);
+}
+
+/**
+ * Neighbours by table: on a new link the first v6 question of the kernel may be lost, and it asks again only after a
+ * second.
+ */
+function introduce(a: Namespace, b: Namespace, name: string, inB: readonly string[]): void {
+  const [hardware] = JSON.parse(ip("-n", b.name, "-j", "link", "show", "dev", name)) as readonly { address: string }[];
+  for (const address of inB.map((one) => one.split("/")[0] ?? "").filter((one) => one.includes(":")))
+    ip("-n", a.name, "neigh", "replace", address, "lladdr", hardware?.address ?? "", "dev", name, "nud", "permanent");
 }
 
 /** The real world, but each program, file below /proc/net and address is that of the namespace. */

@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import {
   closeSync,
   fstatSync,
@@ -19,7 +19,7 @@ import {
   datagramSockets,
 } from "../../src/system/datagram-sockets.ts";
 import { eventually } from "../helpers/eventually.ts";
-import { temporaryFolder } from "../helpers/paths.ts";
+import { root, temporaryFolder } from "../helpers/paths.ts";
 
 const sockets = loadSockets();
 
@@ -188,4 +188,21 @@ test("a full queue and a missing receiver are results, not exceptions", () => {
   expect(sockets.sendTo(at("a"), Buffer.from("x"))).toBe("nobody");
   expect(sockets.sendTo(at("never"), Buffer.from("x"))).toBe("nobody");
   expect(slow.sendTo(at("a"), Buffer.from("x"))).toBe("nobody");
+});
+
+test("descriptors beyond our limit are lost, said, and none that came is leaked", () => {
+  const program = join(root, "test/programs/hot-restart-few-descriptors.ts");
+  const words = ["-c", 'ulimit -n 60; exec "$0" "$@"', process.execPath, program, folder.path];
+  const result = JSON.parse(execFileSync("/bin/sh", words, { encoding: "utf8" })) as {
+    arrived: readonly { descriptors: number; truncated: boolean }[];
+    before: number;
+    after: number;
+  };
+  const [first, second] = result.arrived;
+  expect(first?.truncated).toBe(true);
+  expect(first?.descriptors).toBeGreaterThan(0);
+  expect(first?.descriptors).toBeLessThan(60);
+  expect(second).toEqual({ descriptors: 1, truncated: false });
+  // The file and the socket are closed as well at the end, and the file was counted before.
+  expect(result.after).toBeLessThanOrEqual(result.before);
 });

@@ -1,10 +1,21 @@
+import { writeFileSync } from "node:fs";
 import { createServer, type Server as HttpServer } from "node:http";
-import { createServer as createHttp2Server } from "node:http2";
+import {
+  createServer as createHttp2Server,
+  createSecureServer,
+  type Http2SecureServer,
+  type Http2Server,
+} from "node:http2";
+import { createServer as createTlsServer } from "node:https";
 import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from "node:net";
-import { afterEach, expect, test } from "vitest";
+import { join } from "node:path";
+import { createServer as createTlsTcpServer } from "node:tls";
+import { afterEach, describe, expect, test } from "vitest";
+import { issuePair, makeAuthority } from "../../src/control-plane/certificate-authority.ts";
 import { eventually } from "../helpers/eventually.ts";
 import { freePorts } from "../helpers/free-ports.ts";
 import { Load, type LoadEntry, type LoadReport, preciseNow } from "../helpers/load/load.ts";
+import { temporaryFolder } from "../helpers/paths.ts";
 
 /** The load client is what the fault matrix believes: each kind of failure is made on purpose and must be seen. */
 const closing: (() => Promise<unknown>)[] = [];
@@ -12,7 +23,7 @@ afterEach(async () => {
   for (const close of closing.splice(0)) await close();
 });
 
-async function listen(server: Server | HttpServer | ReturnType<typeof createHttp2Server>): Promise<number> {
+async function listen(server: Server | HttpServer | Http2Server | Http2SecureServer): Promise<number> {
   const open = new Set<Socket>();
   server.on("connection", (socket: Socket) => {
     open.add(socket);
@@ -61,6 +72,45 @@ test("a good server: every kind is counted as well, with live tallies", async ()
   for (const one of ["keep-alive", "http2", "tcp"]) expect(report.entry(one).connections).toBe(2);
   const fresh = report.entry("new-connection");
   expect(fresh.connections).toBe(fresh.requests);
+});
+
+describe("mTLS", () => {
+  const now = new Date();
+  const valid = { from: new Date(now.getTime() - 60_000), to: new Date(now.getTime() + 3_600_000) };
+
+  test.each([true, false])("every kind, with a client certificate: %s", async (withCertificate) => {
+    const folder = temporaryFolder("load-tls");
+    closing.push(async () => folder.done());
+    const authority = makeAuthority(now);
+    const server = issuePair(authority, { dns: ["server.test"] }, valid);
+    const client = issuePair(authority, { uris: ["spiffe://td/client"] }, valid);
+    const files = { ca: authority.root.certificate, cert: client.certificate, key: client.key };
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(folder.path, name), text);
+    const material = { cert: server.certificate, key: server.key, ca: files.ca, requestCert: true };
+    const tls = {
+      ca: join(folder.path, "ca"),
+      serverName: "server.test",
+      ...(withCertificate ? { certificate: join(folder.path, "cert"), key: join(folder.path, "key") } : {}),
+    };
+    const http = await listen(createTlsServer(material, (_, response) => response.end("hello")));
+    const h2 = await listen(createSecureServer(material, (_, response) => response.end("hello")));
+    const tcp = await listen(
+      createTlsTcpServer(material, (socket) => socket.on("error", () => undefined).pipe(socket)),
+    );
+    const load = await start(
+      { kind: "keep-alive", port: http, clients: 1, tls },
+      { kind: "new-connection", port: http, clients: 1, tls },
+      { kind: "http2", port: h2, clients: 1, tls },
+      { kind: "tcp", port: tcp, clients: 1, tls },
+      { name: "wrong name", kind: "new-connection", port: http, clients: 1, tls: { ...tls, serverName: "other.test" } },
+    );
+    const all = ({ tally }: LoadReport): readonly { ok: number; requests: number }[] => Object.values(tally.entries);
+    await after(load, "some of each", (report) => all(report).every(({ requests }) => requests > 10));
+    const report = await load.stop();
+    const counts = all(report).map(({ ok, requests }) => (ok === requests ? "good" : ok === 0 ? "bad" : "mixed"));
+    const good = withCertificate ? "good" : "bad";
+    expect(counts, report.toString()).toEqual([good, good, good, good, "bad"]);
+  });
 });
 
 test("refused, wrong status and timed out, with the time", async () => {

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { chmodSync, chownSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { noLog } from "../../src/foundation/log.ts";
@@ -20,7 +20,8 @@ export interface EnvoyOptions {
   readonly parentShutdown?: number;
   /** Another configuration than the rig's. */
   readonly bootstrap?: object;
-  readonly asUid?: number;
+  /** Another Envoy than the tests' usual one. */
+  readonly program?: string;
   /** Leaves out --socket-path: Envoy's abstract default. */
   readonly abstract?: boolean;
   readonly more?: readonly string[];
@@ -110,13 +111,7 @@ export class Rig {
       ...(options.abstract === true ? {} : { "--socket-path": this.prefix }),
     };
     const words = Object.entries(flags).flatMap(([name, value]) => [name, String(value)]);
-    const { asUid } = options;
-    if (asUid !== undefined) {
-      chownSync(this.folder.path, asUid, asUid);
-      chownSync(path, asUid, asUid);
-    }
-    const wrap = asUid === undefined ? [] : asUser(asUid);
-    const run = new EnvoyRun(epoch, [...wrap, envoy, ...words, ...(options.more ?? [])]);
+    const run = new EnvoyRun(epoch, [options.program ?? envoy, ...words, ...(options.more ?? [])]);
     this.envoys.push(run);
     return run;
   }
@@ -169,6 +164,27 @@ export class Rig {
     return {
       admin: { address: address("127.0.0.1", this.admin) },
       static_resources: { listeners, clusters: [cluster("echo", this.#echoPort)] },
+    };
+  }
+
+  /** Parts of a bootstrap whose control plane is never there: an Envoy with it waits for ever before LIVE. */
+  silentControlPlane(): object {
+    const source = { ads: {}, initial_fetch_timeout: "0s", resource_api_version: "V3" };
+    const base = this.bootstrap() as { static_resources: { clusters: object[] } };
+    return {
+      node: { id: "x", cluster: "x" },
+      static_resources: {
+        clusters: [...base.static_resources.clusters, silentCluster("xds", `${this.prefix}-no-xds`)],
+      },
+      dynamic_resources: {
+        ads_config: {
+          api_type: "GRPC",
+          transport_api_version: "V3",
+          grpc_services: [{ envoy_grpc: { cluster_name: "xds" } }],
+        },
+        cds_config: source,
+        lds_config: source,
+      },
     };
   }
 
@@ -299,3 +315,33 @@ const cluster = (name: string, port: number): object => ({
     endpoints: [{ lb_endpoints: [{ endpoint: { address: address("127.0.0.1", port) } }] }],
   },
 });
+
+const silentCluster = (name: string, path: string): object => ({
+  name,
+  type: "STATIC",
+  typed_extension_protocol_options: {
+    "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+      "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+      explicit_http_config: { http2_protocol_options: {} },
+    },
+  },
+  load_assignment: {
+    cluster_name: name,
+    endpoints: [{ lb_endpoints: [{ endpoint: { address: { pipe: { path } } } }] }],
+  },
+});
+
+export function udpListener(name: string, port: number): object {
+  const of = "type.googleapis.com/envoy.extensions.filters.udp.udp_proxy.v3";
+  const route = { name: "route", typed_config: { "@type": `${of}.Route`, cluster: "echo" } };
+  const config = {
+    "@type": `${of}.UdpProxyConfig`,
+    stat_prefix: name,
+    matcher: { on_no_match: { action: route } },
+  };
+  return {
+    name,
+    address: { socket_address: { protocol: "UDP", address: "127.0.0.1", port_value: port } },
+    listener_filters: [{ name: "envoy.filters.udp_listener.udp_proxy", typed_config: config }],
+  };
+}

@@ -29,42 +29,7 @@ afterEach(async () => {
 const eagerStats = (): object => ({ ...rig.bootstrap(), stats_flush_interval: "0.2s" });
 
 /** A child that never gets LIVE: its control plane does not answer. */
-function neverLive(): object {
-  const source = { ads: {}, initial_fetch_timeout: "0s", resource_api_version: "V3" };
-  const base = rig.bootstrap() as { static_resources: { clusters: object[] } };
-  return {
-    ...base,
-    node: { id: "x", cluster: "x" },
-    static_resources: {
-      clusters: [
-        ...base.static_resources.clusters,
-        {
-          name: "xds",
-          type: "STATIC",
-          typed_extension_protocol_options: {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-              "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-              explicit_http_config: { http2_protocol_options: {} },
-            },
-          },
-          load_assignment: {
-            cluster_name: "xds",
-            endpoints: [{ lb_endpoints: [{ endpoint: { address: { pipe: { path: `${rig.prefix}-no-xds` } } } }] }],
-          },
-        },
-      ],
-    },
-    dynamic_resources: {
-      ads_config: {
-        api_type: "GRPC",
-        transport_api_version: "V3",
-        grpc_services: [{ envoy_grpc: { cluster_name: "xds" } }],
-      },
-      cds_config: source,
-      lds_config: source,
-    },
-  };
-}
+const neverLive = (): object => ({ ...rig.bootstrap(), ...rig.silentControlPlane() });
 
 const attached = (): Promise<boolean> => eventually("a child has attached", () => rig.flag() === true);
 const good = async (count: number): Promise<void> => {

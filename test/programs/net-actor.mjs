@@ -1,6 +1,7 @@
 // Plays one user in one network namespace, as told by JSON lines on stdin; answers by JSON lines on stdout.
 // Started as root; `UID_GID=1000:1000` says whom to become once this file is read.
 import { createSocket } from "node:dgram";
+import { Resolver } from "node:dns";
 import { connect, createServer } from "node:net";
 import { createInterface } from "node:readline";
 
@@ -90,6 +91,41 @@ const commands = {
     say({ id });
   },
   counts: ({ id }) => say({ id, counts: Object.fromEntries(counts) }),
+  /** A resolver over UDP and TCP: every name has the address that this one was given. */
+  dnsListen: ({ id, host, port, address }) => {
+    const answer = (question) => {
+      const end = question.indexOf(0, 12) + 5;
+      const head = Buffer.from([question[0], question[1], 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0]);
+      const record = Buffer.from([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 9, 0, 4, ...address.split(".").map(Number)]);
+      return Buffer.concat([head, question.subarray(12, end), record]);
+    };
+    const socket = createSocket("udp4");
+    socket.on("message", (bytes, from) => socket.send(answer(bytes), from.port, from.address));
+    const server = createServer((client) => {
+      client.on("error", () => undefined);
+      client.on("data", (bytes) => {
+        const reply = answer(bytes.subarray(2));
+        client.end(Buffer.concat([Buffer.from([reply.length >> 8, reply.length & 255]), reply]));
+      });
+    });
+    socket.bind(port, host, () => server.listen(port, host, () => say({ id, port })));
+  },
+  /** Asks as a program does: by resolv.conf over UDP, or a question over TCP to a server. */
+  resolve: ({ id, name }) => {
+    const resolver = new Resolver({ timeout: 1000, tries: 1 });
+    resolver.resolve4(name, (error, addresses) =>
+      say({ id, ...(error ? { error: error.code } : { at: addresses[0] }) }),
+    );
+  },
+  resolveTcp: ({ id, host }) => {
+    const question = Buffer.from([0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 0x78, 0, 0, 1, 0, 1]);
+    const socket = connect(53, host, () => socket.write(Buffer.concat([Buffer.from([0, question.length]), question])));
+    socket.on("error", (error) => say({ id, error: error.code }));
+    socket.once("data", (bytes) => {
+      say({ id, at: [...bytes.subarray(-4)].join(".") });
+      socket.destroy();
+    });
+  },
   udpListen: ({ id, host, port, name }) => {
     const socket = createSocket(host.includes(":") ? { type: "udp6", ipv6Only: true } : "udp4");
     socket.on("message", (bytes, from) =>

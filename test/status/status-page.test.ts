@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from "vitest";
+import type { Log } from "../../src/foundation/log.ts";
 import type { EnvoySnapshot } from "../../src/process/envoy-snapshot.ts";
-import { LifecycleEvents } from "../../src/status/lifecycle-events.ts";
+import { LifecycleEvents, recorded } from "../../src/status/lifecycle-events.ts";
 import { postMortem, TERMINATION_MESSAGE_LIMIT } from "../../src/status/post-mortem.ts";
 import { duration, type StatusDocument, shown, statusJson } from "../../src/status/status-document.ts";
 import { statusHtml } from "../../src/status/status-html.ts";
@@ -190,6 +191,37 @@ describe("events", () => {
     expect(rows[0]).toEqual({ cells: ["2030-01-01T00:00:59.000Z", 1_000, "envoy", "event 59"], mood: "bad" });
     events.add("envoy", "x".repeat(10_000));
     expect(events.all.at(-1)?.text).toHaveLength(500);
+  });
+});
+
+describe("recorded log", () => {
+  test("every line but those for who debugs is an event, and goes on to the log", () => {
+    const lines: string[] = [];
+    const keep = (level: string, scope: string) => (text: string) => void lines.push(`${scope} ${level} ${text}`);
+    const logOf = (scope: string): Log => ({
+      debug: keep("debug", scope),
+      info: keep("info", scope),
+      warn: keep("warn", scope),
+      error: keep("error", scope),
+      scoped: logOf,
+    });
+    const events = new LifecycleEvents(new FakeClock());
+    const log = recorded(logOf("default"), events);
+    log.info("Started");
+    log.scoped("envoy").warn("Envoy ended", { exit: { code: 1 }, error: new Error("boom"), nothing: undefined });
+    log.scoped("envoy").debug("Asked");
+    log.error("Stopped", { reason: "SIGTERM" });
+    expect(lines).toEqual([
+      "default info Started",
+      "envoy warn Envoy ended",
+      "envoy debug Asked",
+      "default error Stopped",
+    ]);
+    expect(events.all.map(({ part, text, bad }) => [part, text, bad])).toEqual([
+      ["default", "Started", false],
+      ["envoy", 'Envoy ended (exit {"code":1}, error boom, nothing nothing)', true],
+      ["default", "Stopped (reason SIGTERM)", true],
+    ]);
   });
 });
 

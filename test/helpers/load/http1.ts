@@ -2,14 +2,17 @@ import { readFileSync } from "node:fs";
 import { Agent, type ClientRequest, type IncomingMessage, request as plainRequest } from "node:http";
 import { Agent as TlsAgent, request as tlsRequest } from "node:https";
 import type { Socket } from "node:net";
+import type { ConnectionOptions } from "node:tls";
 import { type Book, type ConnectionFacts, classify, RequestFailed } from "./book.ts";
 import { type LoadEntry, type LoadTls, preciseNow } from "./plan.ts";
 
-export const tlsFiles = (tls: LoadTls): { ca: Buffer; cert?: Buffer; key?: Buffer; servername: string } => ({
+/** What Node's TLS clients need; the chain is always checked. */
+export const tlsOptions = (tls: LoadTls): ConnectionOptions => ({
   ca: readFileSync(tls.ca),
   servername: tls.serverName,
   ...(tls.certificate === undefined ? {} : { cert: readFileSync(tls.certificate) }),
   ...(tls.key === undefined ? {} : { key: readFileSync(tls.key) }),
+  ...(tls.anyName === true ? { checkServerIdentity: () => undefined } : {}),
 });
 
 /** One client of HTTP/1.1. Node repeats nothing by itself: an error of a used connection is an error here. */
@@ -23,7 +26,7 @@ export class Http1Client {
     this.#entry = entry;
     this.#book = book;
     const options = { keepAlive: entry.kind === "keep-alive", maxSockets: 1 };
-    this.#agent = entry.tls === undefined ? new Agent(options) : new TlsAgent({ ...options, ...tlsFiles(entry.tls) });
+    this.#agent = entry.tls === undefined ? new Agent(options) : new TlsAgent({ ...options, ...tlsOptions(entry.tls) });
   }
 
   async once(): Promise<boolean> {

@@ -1,6 +1,6 @@
 import { type ClientHttp2Session, connect } from "node:http2";
 import { type Book, type ConnectionFacts, classify, RequestFailed } from "./book.ts";
-import { tlsFiles } from "./http1.ts";
+import { tlsOptions } from "./http1.ts";
 import { type LoadEntry, preciseNow } from "./plan.ts";
 
 /** One client of HTTP/2: one session at a time; after GOAWAY the next request opens another. Nothing is repeated. */
@@ -29,7 +29,7 @@ export class Http2Client {
     const { host = "127.0.0.1", port, tls } = this.#entry;
     const facts: ConnectionFacts = { opened: undefined, requests: 0 };
     const scheme = tls === undefined ? "http" : "https";
-    const session = connect(`${scheme}://${host}:${port}`, tls === undefined ? {} : tlsFiles(tls));
+    const session = connect(`${scheme}://${host}:${port}`, tls === undefined ? {} : tlsOptions(tls));
     session.once("connect", () => {
       facts.opened = preciseNow();
       this.#book.connected(this.#entry);

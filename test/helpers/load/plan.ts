@@ -11,7 +11,9 @@ export interface LoadTls {
   readonly ca: string;
   readonly certificate?: string;
   readonly key?: string;
+  /** Sent as SNI, and looked for in the server's certificate unless `anyName` (SPIFFE certificates name no host). */
   readonly serverName: string;
+  readonly anyName?: boolean;
 }
 
 export interface LoadEntry {

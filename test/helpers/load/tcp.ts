@@ -1,7 +1,7 @@
 import { createConnection, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { type Book, type ConnectionFacts, classify, RequestFailed } from "./book.ts";
-import { tlsFiles } from "./http1.ts";
+import { tlsOptions } from "./http1.ts";
 import { type LoadEntry, preciseNow } from "./plan.ts";
 
 /**
@@ -38,7 +38,8 @@ export class TcpClient {
 
   #open(): void {
     const { host = "127.0.0.1", port, tls } = this.#entry;
-    const socket = tls === undefined ? createConnection({ host, port }) : connectTls({ host, port, ...tlsFiles(tls) });
+    const socket =
+      tls === undefined ? createConnection({ host, port }) : connectTls({ host, port, ...tlsOptions(tls) });
     const facts: ConnectionFacts = { opened: undefined, requests: 0 };
     [this.#socket, this.#facts, this.#received, this.#error] = [socket, facts, "", undefined];
     socket.setNoDelay(true);
