@@ -2,6 +2,7 @@ import { InvalidConfig } from "../foundation/errors.ts";
 import type { Command } from "./command.ts";
 import { bootstrapCommand } from "./commands/bootstrap.ts";
 import { completionCommand } from "./commands/completion.ts";
+import { controlPlaneCommand } from "./commands/control-plane.ts";
 import { demoCommand } from "./commands/demo.ts";
 import { helpCommand } from "./commands/help.ts";
 import { injectCommand } from "./commands/inject.ts";
@@ -25,6 +26,7 @@ export const commands: readonly Command[] = [
   injectCommand,
   webhookCommand,
   bootstrapCommand,
+  controlPlaneCommand,
   demoCommand,
   versionCommand,
   completionCommand,
