@@ -9,6 +9,7 @@ import { injectCommand } from "./commands/inject.ts";
 import { iptablesCommand } from "./commands/iptables.ts";
 import { proxyCommand } from "./commands/proxy.ts";
 import { requestCommand } from "./commands/request.ts";
+import { statusCommand } from "./commands/status.ts";
 import { versionCommand } from "./commands/version.ts";
 import { waitCommand } from "./commands/wait.ts";
 import { webhookCommand } from "./commands/webhook.ts";
@@ -25,6 +26,7 @@ export const commands: readonly Command[] = [
   iptablesCommand,
   injectCommand,
   webhookCommand,
+  statusCommand,
   bootstrapCommand,
   controlPlaneCommand,
   demoCommand,
