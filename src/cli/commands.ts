@@ -2,12 +2,14 @@ import { InvalidConfig } from "../foundation/errors.ts";
 import type { Command } from "./command.ts";
 import { bootstrapCommand } from "./commands/bootstrap.ts";
 import { completionCommand } from "./commands/completion.ts";
+import { controlPlaneCommand } from "./commands/control-plane.ts";
 import { demoCommand } from "./commands/demo.ts";
 import { helpCommand } from "./commands/help.ts";
 import { injectCommand } from "./commands/inject.ts";
 import { iptablesCommand } from "./commands/iptables.ts";
 import { proxyCommand } from "./commands/proxy.ts";
 import { requestCommand } from "./commands/request.ts";
+import { statusCommand } from "./commands/status.ts";
 import { versionCommand } from "./commands/version.ts";
 import { waitCommand } from "./commands/wait.ts";
 import { webhookCommand } from "./commands/webhook.ts";
@@ -24,7 +26,9 @@ export const commands: readonly Command[] = [
   iptablesCommand,
   injectCommand,
   webhookCommand,
+  statusCommand,
   bootstrapCommand,
+  controlPlaneCommand,
   demoCommand,
   versionCommand,
   completionCommand,

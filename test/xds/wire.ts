@@ -1,4 +1,4 @@
-import { type ClientHttp2Session, type ClientHttp2Stream, connect } from "node:http2";
+import { type ClientHttp2Session, type ClientHttp2Stream, connect, type IncomingHttpHeaders } from "node:http2";
 import { connect as connectSocket } from "node:net";
 import { createGrpcServer, type RawCall } from "../../src/protocol/grpc-server.ts";
 import { Deframer, framed } from "../../src/protocol/grpc-status.ts";
@@ -62,7 +62,7 @@ export function rawEnvoy(
   const deframer = new Deframer(1e9, (message) => messages.push(Buffer.from(message)));
   stream.on("data", (chunk: Buffer) => deframer.push(chunk));
   let status: { code: number; text: string } = { code: -1, text: "" };
-  const note = (given: Record<string, unknown>): void => {
+  const note = (given: IncomingHttpHeaders): void => {
     if (given["grpc-status"] !== undefined)
       status = { code: Number(given["grpc-status"]), text: decodeURIComponent(String(given["grpc-message"] ?? "")) };
   };
