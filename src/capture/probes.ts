@@ -1,5 +1,5 @@
 import type { CaptureOptions } from "./capture-options.ts";
-import { addressIn, type Cidr, type Family, overlaps, parseHostOrCidr } from "./cidr.ts";
+import { addressIn, type Cidr, contains, type Family, overlaps, parseHostOrCidr } from "./cidr.ts";
 import { type PodFacts, podAddresses } from "./facts.ts";
 import { capturedFamilies } from "./ipv6-policy.ts";
 import { localhost } from "./rule-builder.ts";
@@ -129,10 +129,15 @@ function includedHosts(ground: ProbeGround, family: Family): readonly string[] {
   if (options.outboundCidrs === "all") return there !== undefined && free(there) ? [there] : [];
   return options.outboundCidrs
     .filter((cidr) => cidr.family === family && cidr.length > 0 && !overlaps(cidr, localhost(options)[family]))
-    .map(hostIn)
+    .map((cidr) => (there !== undefined && isIn(there, cidr) ? there : hostIn(cidr)))
     .filter((host) => host !== undefined)
     .filter(free);
 }
+
+const isIn = (host: string, cidr: Cidr): boolean => {
+  const one = parseHostOrCidr(host);
+  return one !== undefined && contains(cidr, one);
+};
 
 /** Not the first address of a range, which may be its network address. */
 const hostIn = (cidr: Cidr): string | undefined => addressIn(cidr, 1n) ?? addressIn(cidr, 0n);

@@ -9,7 +9,6 @@ import { connect, kernelSnapshot, makeNamespace, type Namespace } from "./networ
 export function podOf(kind: PodKind, made: Namespace[]): Namespace {
   const [pod, peer] = [makeNamespace(kind), makeNamespace("peer")];
   made.push(pod, peer);
-  for (const one of [pod, peer]) one.sh("sh", "-c", "echo 1 >/proc/sys/net/ipv6/conf/default/addr_gen_mode");
   const [first, ...rest] = pods[kind];
   // The kernel lists an interface's v4 addresses first: another one for what shall come later.
   connect(pod, peer, "eth0", first === undefined ? [] : kind === "v6first" ? [first] : pods[kind], []);

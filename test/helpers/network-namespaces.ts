@@ -58,6 +58,8 @@ export function makeNamespace(label = "pod"): Namespace {
   ip("-n", name, "link", "set", "lo", "up");
   // An application of uid 1000 shall be able to listen on port 80, as in a pod.
   sh("sh", "-c", "echo 0 >/proc/sys/net/ipv4/ip_unprivileged_port_start");
+  // No link-local addresses that come by themselves, a while later: a test gives each address.
+  sh("sh", "-c", "echo 1 >/proc/sys/net/ipv6/conf/default/addr_gen_mode");
   return namespace;
 }
 
