@@ -16,7 +16,7 @@ RUN cp "${ENVOY_PATH}" /envoy
 FROM ${NODE_IMAGE} AS build
 WORKDIR /src
 COPY package.json package-lock.json .npmrc ./
-RUN npm ci --ignore-scripts --no-audit --no-fund
+RUN npm install --no-save --ignore-scripts --no-audit --no-fund
 COPY . .
 RUN node scripts/build.mjs && node scripts/image-content.mjs /out
 
