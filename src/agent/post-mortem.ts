@@ -12,7 +12,8 @@ export function leavePostMortem({ envoy, events }: AgentParts, exitCode: number)
   const { all } = events;
   const now = realClock.monotonic();
   const ending = {
-    reason: all.findLast((one) => one.bad)?.text ?? "ended without a word",
+    // The exit code is told beside it.
+    reason: all.findLast((one) => one.bad)?.text.replace(/ \(exitCode \d+\)$/, "") ?? "ended without a word",
     exitCode,
     upMs: now - (all[0]?.since ?? now),
   };
