@@ -20,6 +20,7 @@ import { endOf } from "./end-of.ts";
 import { envoyStarter } from "./envoy-launch.ts";
 import { lifecycleMetrics } from "./lifecycle-metrics.ts";
 import { memoryWatch } from "./memory-watch.ts";
+import { leavePostMortem } from "./post-mortem.ts";
 import { reaperStage } from "./reaper-stage.ts";
 import { runStages, type Stage } from "./stage.ts";
 import { statusStage } from "./status-stage.ts";
@@ -100,12 +101,14 @@ export async function runAgent(
   // Asked while everything still stands: the reason of an early end needs the bootstrap file.
   const untilStopped = async (): Promise<void> => {
     exitCode = await endOf(await end.promise, parts, files, memory);
+    if (exitCode !== 0) leavePostMortem(parts, exitCode);
   };
   try {
     await runStages(stages, untilStopped, { clock: realClock, log });
   } catch (error) {
     // From here on people read the log, in the shape that they chose for it.
     log.error(describeError(error), { exitCode: exitCodeOf(error) });
+    leavePostMortem(parts, exitCodeOf(error));
     return exitCodeOf(error);
   }
   return bug === undefined ? exitCode : exitCodes.internal;
