@@ -73,8 +73,17 @@ export async function runAgent(
   const { facts, admin } = files;
   const controlPlane = controlPlaneStage({ config, log, facts, metrics, onBug });
   const parts: AgentParts = {
-    ...{ config, env, log, facts, admin, envoy, metrics, build, events, onBug },
+    config,
+    env,
+    log,
+    facts,
+    admin,
+    envoy,
+    metrics,
+    build,
+    events,
     controlPlane: controlPlane.parts,
+    onBug,
   };
 
   /** A bug of ours must not leave Envoy alone: stop in order, then say what it was. */

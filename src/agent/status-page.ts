@@ -3,9 +3,10 @@ import { realClock } from "../system/clock.ts";
 import { memoryLimit } from "../system/memory-limit.ts";
 import { ownUsage } from "../system/own-usage.ts";
 import type { AgentParts } from "./agent.ts";
+import { controlPlaneSections } from "./control-plane-sections.ts";
 
 /** What `/status` shows beside readiness; a part that has something to tell adds its section here. */
-export function statusPage({ config, build, envoy, events }: AgentParts) {
+export function statusPage({ config, build, envoy, events, controlPlane }: AgentParts) {
   const started = realClock.monotonic();
   return {
     title: `pilotfish ${config.node.id}`,
@@ -14,6 +15,7 @@ export function statusPage({ config, build, envoy, events }: AgentParts) {
       const usage = ownUsage();
       return [
         envoySection(envoy.snapshot(), now),
+        ...controlPlaneSections(controlPlane(), now),
         processSection({
           version: build.version,
           commit: build.commit,
