@@ -1,9 +1,12 @@
+import type { Millis } from "../foundation/time.ts";
+import type { StatusSection } from "../status/status-document.ts";
 import { envoySection, processSection } from "../status/status-sections.ts";
 import { realClock } from "../system/clock.ts";
 import { memoryLimit } from "../system/memory-limit.ts";
 import { ownUsage } from "../system/own-usage.ts";
 import type { AgentParts } from "./agent.ts";
-import { controlPlaneSections } from "./control-plane-sections.ts";
+import { certificateSection, controlPlaneSection } from "./control-plane-sections.ts";
+import type { ControlPlaneParts } from "./control-plane-stage.ts";
 
 /** What `/status` shows beside readiness; a part that has something to tell adds its section here. */
 export function statusPage({ config, build, envoy, events, controlPlane }: AgentParts) {
@@ -15,7 +18,6 @@ export function statusPage({ config, build, envoy, events, controlPlane }: Agent
       const usage = ownUsage();
       return [
         envoySection(envoy.snapshot(), now),
-        ...controlPlaneSections(controlPlane(), now),
         processSection({
           version: build.version,
           commit: build.commit,
@@ -27,8 +29,19 @@ export function statusPage({ config, build, envoy, events, controlPlane }: Agent
           openFiles: usage.openFiles,
           maxFiles: usage.maxFiles,
         }),
+        ...controlPlaneSections(controlPlane(), now),
         events.section(),
       ];
     },
   };
+}
+
+/** Nothing when the bootstrap needs no control plane. */
+function controlPlaneSections(parts: ControlPlaneParts | undefined, now: Millis): readonly StatusSection[] {
+  if (parts === undefined) return [];
+  const { identity, sds, xds } = parts;
+  return [
+    certificateSection(identity.status(), sds.status(), realClock.wall()),
+    controlPlaneSection(xds.status(), now),
+  ];
 }
