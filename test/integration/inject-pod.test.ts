@@ -152,6 +152,8 @@ async function serves({ kubelet, client }: World): Promise<void> {
   expect(await client.get("10.77.0.2", 9080, "/")).toBe("app saw 127.0.0.6\n");
   expect(await client.get("10.77.0.2", 9080, "/out?host=10.77.0.3&port=9999")).toBe("peer saw 10.77.0.9\n");
   expect(await kubelet.alive()).toBe(true);
+  // The image is whole: what it lacks, the proxy says.
+  expect(kubelet.container("istio-proxy").output).not.toContain("Orphans are not reaped");
 }
 
 const job = (command: readonly string[], more: JsonObject = {}): JsonObject =>
