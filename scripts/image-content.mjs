@@ -27,6 +27,8 @@ for (const name of ["koffi", `@koromix/koffi-linux-${process.arch}`]) {
   if (existsSync(from)) cpSync(from, join(modules, name), { recursive: true, filter: wanted });
 }
 function wanted(path) {
+  // The loader itself is below koffi/src, beside the C++ that nobody needs.
+  if (/\/koffi\/src(\/koffi(\/src)?)?$|\/koffi\/src\/.*\.c?js$/.test(path)) return true;
   return !/\/(src|doc|vendor|benchmark|node_modules\/koffi\/lib)(\/|$)/.test(path.slice(root.length));
 }
 for (const name of ["pilotfish", "pilot-agent", "istio-iptables"]) {

@@ -63,6 +63,8 @@ async function run(
   const { document, outcomes } = injectDocument(manifest, { namespace: "default", mode }, configOf(undefined));
   expect(outcomes.map((one) => one.done)).toMatchObject([{ kind: "injected", mode }]);
   const spec = objectAt(document, podPlace(document)?.path ?? []) as unknown as Pod;
+  // The static configuration's readiness listener asks the status port, as the mesh's own one does.
+  const statusPort = spec.metadata.annotations?.["status.sidecar.istio.io/port"] ?? "15020";
   const { pod, peer, done } = makePodAndPeer(["10.77.0.2/24", "10.77.0.9/24"], ["10.77.0.3/24"]);
   undo.push(done);
   const client = await startProber(peer.prefix);
@@ -79,7 +81,12 @@ async function run(
         hostIp: "10.77.0.3",
         nodeName: "node-1",
         configMaps: {
-          envoy: { "envoy.json": JSON.stringify(captureBootstrap({ outboundSource: "10.77.0.9" })) },
+          envoy: {
+            "envoy.json": JSON.stringify(captureBootstrap({ outboundSource: "10.77.0.9" })).replaceAll(
+              "15020",
+              statusPort,
+            ),
+          },
           "istio-ca-root-cert": { "root-cert.pem": "" },
         },
       },
@@ -107,21 +114,25 @@ function startPeer(peer: Namespace): { readonly done: () => Promise<unknown> } {
   };
 }
 
-const withAnnotations = (manifest: JsonObject, path: readonly string[]): JsonObject => {
+const withAnnotations = (
+  manifest: JsonObject,
+  path: readonly string[],
+  more: Readonly<Record<string, string>> = {},
+): JsonObject => {
   const copy = structuredClone(manifest) as Record<string, unknown>;
   let at = copy;
   for (const step of [...path, "metadata"]) {
     at[step] ??= {};
     at = at[step] as Record<string, unknown>;
   }
-  at["annotations"] = { ...(at["annotations"] as object | undefined), ...annotations };
+  at["annotations"] = { ...(at["annotations"] as object | undefined), ...annotations, ...more };
   return copy as JsonObject;
 };
 
 /** seeds/000's productpage, with the probes and hooks that a careful author gives it. */
-function productpage(): JsonObject {
+function productpage(more: Readonly<Record<string, string>> = {}): JsonObject {
   const seed = parse(readFileSync(join(goldens, "seed-productpage/pod.yaml"), "utf8")) as JsonObject;
-  const manifest = structuredClone(withAnnotations(seed, ["spec", "template"])) as unknown as {
+  const manifest = structuredClone(withAnnotations(seed, ["spec", "template"], more)) as unknown as {
     spec: { template: { spec: { containers: Record<string, unknown>[]; initContainers?: unknown } } };
   };
   const [container] = manifest.spec.template.spec.containers;
@@ -141,6 +152,8 @@ async function serves({ kubelet, client }: World): Promise<void> {
   expect(await client.get("10.77.0.2", 9080, "/")).toBe("app saw 127.0.0.6\n");
   expect(await client.get("10.77.0.2", 9080, "/out?host=10.77.0.3&port=9999")).toBe("peer saw 10.77.0.9\n");
   expect(await kubelet.alive()).toBe(true);
+  // The image is whole: what it lacks, the proxy says.
+  expect(kubelet.container("istio-proxy").output).not.toContain("Orphans are not reaped");
 }
 
 const job = (command: readonly string[], more: JsonObject = {}): JsonObject =>
@@ -168,7 +181,12 @@ describe("the injected pod", () => {
   test.each(["after-application", "first"] as const)(
     "native: productpage (preStop of sidecars: %s)",
     async (preStop) => {
-      const world = await run(productpage(), "native", { preStop });
+      // With another status port everything moves with it: probes, exclusions, the drain hook, the proxy itself.
+      const world = await run(
+        productpage(preStop === "first" ? { "status.sidecar.istio.io/port": "25020" } : {}),
+        "native",
+        { preStop },
+      );
       await world.kubelet.start();
       await serves(world);
       expect(world.kubelet.history.slice(0, 8)).toEqual([
@@ -242,5 +260,19 @@ describe("the injected pod", () => {
     expect(await kubelet.completed()).toBe("Succeeded");
     expect(kubelet.container("report").output).toContain("peer saw 10.77.0.9");
     expect(kubelet.history).not.toContain("SIGKILL istio-proxy");
+  });
+
+  test("classic: a Job run by `wait --then-quit` ends by itself, with the command's code", async () => {
+    const words = ["pilotfish", "wait", "--then-quit", "--", "sh", "-c", `curl -sS ${call}; exit 4`];
+    const manifest = JSON.stringify(job(words)).replace(
+      '"image":"sh"',
+      '"image":"pilotfish/proxy:0.0.0-golden","securityContext":{"runAsUser":1000}',
+    );
+    const { kubelet } = await run(JSON.parse(manifest) as JsonObject, "classic");
+    await kubelet.start();
+    expect(await kubelet.completed()).toBe("Failed");
+    expect(kubelet.endOf("report")).toEqual({ code: 4, signal: null });
+    expect(kubelet.container("report").output).toContain("peer saw 10.77.0.9");
+    expect(kubelet.endOf("istio-proxy")).toEqual({ code: 0, signal: null });
   });
 });
