@@ -5,6 +5,7 @@ import type { BenchGroup, Row } from "./row.ts";
 const groups: readonly (() => Promise<readonly BenchGroup[]>)[] = [
   async () => (await import("./start.ts")).groups,
   async () => (await import("./orphans.ts")).groups,
+  async () => (await import("./webhook.ts")).groups,
 ];
 
 const wanted = process.argv.slice(2);

@@ -27,9 +27,11 @@ function packages() {
   say("installing the npm packages of package-lock.json, our Node among them (about 250 MB)");
   const npm = process.env.npm_execpath;
   const [program, first] = npm ? [process.execPath, [npm]] : ["npm", []];
-  execFileSync(program, [...first, "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"], {
-    stdio: ["ignore", 2, 2],
-  });
+  // Not `npm ci`: it wants every other platform's optional binaries (macOS, Windows) in the lock file, also where the
+  // registry in use does not carry them. `install --no-save` takes versions and digests from the lock file as well,
+  // and writes neither it nor package.json.
+  const flags = ["--no-save", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"];
+  execFileSync(program, [...first, "install", ...flags], { stdio: ["ignore", 2, 2] });
 }
 
 function systemPackages() {

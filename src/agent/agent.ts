@@ -20,6 +20,7 @@ import { endOf } from "./end-of.ts";
 import { envoyStarter } from "./envoy-launch.ts";
 import { lifecycleMetrics } from "./lifecycle-metrics.ts";
 import { memoryWatch } from "./memory-watch.ts";
+import { leavePostMortem } from "./post-mortem.ts";
 import { reaperStage } from "./reaper-stage.ts";
 import { runStages, type Stage } from "./stage.ts";
 import { statusStage } from "./status-stage.ts";
@@ -72,8 +73,17 @@ export async function runAgent(
   const { facts, admin } = files;
   const controlPlane = controlPlaneStage({ config, log, facts, metrics, onBug });
   const parts: AgentParts = {
-    ...{ config, env, log, facts, admin, envoy, metrics, build, events, onBug },
+    config,
+    env,
+    log,
+    facts,
+    admin,
+    envoy,
+    metrics,
+    build,
+    events,
     controlPlane: controlPlane.parts,
+    onBug,
   };
 
   /** A bug of ours must not leave Envoy alone: stop in order, then say what it was. */
@@ -100,12 +110,14 @@ export async function runAgent(
   // Asked while everything still stands: the reason of an early end needs the bootstrap file.
   const untilStopped = async (): Promise<void> => {
     exitCode = await endOf(await end.promise, parts, files, memory);
+    if (exitCode !== 0) leavePostMortem(parts, exitCode);
   };
   try {
     await runStages(stages, untilStopped, { clock: realClock, log });
   } catch (error) {
     // From here on people read the log, in the shape that they chose for it.
     log.error(describeError(error), { exitCode: exitCodeOf(error) });
+    leavePostMortem(parts, exitCodeOf(error));
     return exitCodeOf(error);
   }
   return bug === undefined ? exitCode : exitCodes.internal;

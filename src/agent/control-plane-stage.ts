@@ -36,7 +36,8 @@ export function controlPlaneStage(agent: BeforeEnvoy): ControlPlaneStage {
       parts = await build(agent);
       await parts.sds.listen();
       await parts.xds.listen();
-      parts.identity.start();
+      // An external secret service brings the certificate: ours would only ask a CA in vain.
+      if (parts.sds.status().mode === "own" || agent.config.identity.outputCerts) parts.identity.start();
     },
     stop: async () => {
       if (parts === undefined) return;

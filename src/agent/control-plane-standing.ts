@@ -38,11 +38,8 @@ function certificateStanding({ facts, parts }: ControlPlaneView): Standing {
   if (secrets.mode === "external") return { ready: true, note: "an external secret service is used" };
   if (!asked) return { ready: true, note: "Envoy has asked for none" };
   if (state === "valid") return reason === "" ? yes : { ready: true, note: reason };
-  return no(
-    state === "expired"
-      ? `the certificate has expired: ${reason}`
-      : `waiting for certificate: ${reason || "asked for"}`,
-  );
+  // The reason is a whole sentence: "waiting for certificate: token expired at …", "certificate expired at …".
+  return no(reason);
 }
 
 /**
@@ -54,7 +51,8 @@ function configurationStanding(view: ControlPlaneView, what: "clusters" | "liste
   const status = view.parts()?.xds.status();
   if (state === "disabled" || status === undefined) return yes;
   const mine = status.streams.filter((one) => one.pid === undefined || one.pid === pid);
-  if (mine.some((one) => (what === "clusters" ? one.receivedClusters : one.receivedListeners))) got.add(epoch);
+  const configured = status.configured.some((one) => (one.pid === undefined || one.pid === pid) && one[what]);
+  if (configured) got.add(epoch);
   const open = mine.some((one) => one.state === "open");
   if (got.has(epoch)) return open ? yes : { ready: true, note: `served from what was got; ${awayText(status)}` };
   if (mine.length === 0 && status.reachable !== "no") return no("Envoy has not asked for its configuration yet");

@@ -1,11 +1,15 @@
+import type { Millis } from "../foundation/time.ts";
+import type { StatusSection } from "../status/status-document.ts";
 import { envoySection, processSection } from "../status/status-sections.ts";
 import { realClock } from "../system/clock.ts";
 import { memoryLimit } from "../system/memory-limit.ts";
 import { ownUsage } from "../system/own-usage.ts";
 import type { AgentParts } from "./agent.ts";
+import { certificateSection, controlPlaneSection } from "./control-plane-sections.ts";
+import type { ControlPlaneParts } from "./control-plane-stage.ts";
 
 /** What `/status` shows beside readiness; a part that has something to tell adds its section here. */
-export function statusPage({ config, build, envoy, events }: AgentParts) {
+export function statusPage({ config, build, envoy, events, controlPlane }: AgentParts) {
   const started = realClock.monotonic();
   return {
     title: `pilotfish ${config.node.id}`,
@@ -25,8 +29,19 @@ export function statusPage({ config, build, envoy, events }: AgentParts) {
           openFiles: usage.openFiles,
           maxFiles: usage.maxFiles,
         }),
+        ...controlPlaneSections(controlPlane(), now),
         events.section(),
       ];
     },
   };
+}
+
+/** Nothing when the bootstrap needs no control plane. */
+function controlPlaneSections(parts: ControlPlaneParts | undefined, now: Millis): readonly StatusSection[] {
+  if (parts === undefined) return [];
+  const { identity, sds, xds } = parts;
+  return [
+    certificateSection(identity.status(), sds.status(), realClock.wall()),
+    controlPlaneSection(xds.status(), now),
+  ];
 }

@@ -4,7 +4,7 @@ import { engineWords } from "./drift.ts";
 import { enginesWithOurs, families, type KernelState, type XtVariant, xtProgram } from "./kernel-state.ts";
 import { nftScript } from "./nft-script.ts";
 import type { Plan } from "./rules.ts";
-import { capability, failure, hasCapability, succeeded, type World } from "./world.ts";
+import { failure, requireCapability, succeeded, type World } from "./world.ts";
 
 export interface Chosen {
   readonly engine: Engine;
@@ -22,9 +22,8 @@ export async function chooseEngine(
   state: KernelState,
   world: World,
 ): Promise<Chosen> {
-  requireCapability(world, capability.netAdmin, "NET_ADMIN");
   const chosen = await pick(asked, plan, state, world);
-  if (chosen.engine === "legacy") requireCapability(world, capability.netRaw, "NET_RAW");
+  if (chosen.engine === "legacy") requireCapability(world, "NET_RAW");
   return chosen;
 }
 
@@ -62,10 +61,4 @@ function whyNotXt(variant: XtVariant, plan: Plan, world: World): string | undefi
     .flatMap((family) => (["save", "restore"] as const).map((verb) => xtProgram(variant, family, verb)))
     .filter((program) => !world.has(program));
   return missing.length === 0 ? undefined : `the program ${missing[0]} is missing; install iptables in the image`;
-}
-
-function requireCapability(world: World, bit: number, name: string): void {
-  if (hasCapability(world, bit)) return;
-  const remedy = `add ${name} to the container's capabilities, or run as root`;
-  throw new Refused(`cannot work on capture rules: CAP_${name} is missing; ${remedy}`);
 }

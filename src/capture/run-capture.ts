@@ -1,4 +1,3 @@
-import { Refused } from "../foundation/errors.ts";
 import { applyPlan, removeOurs } from "./apply.ts";
 import type { AllOptions, Engine } from "./capture-options.ts";
 import { engineWords, type Finding, findDrift } from "./drift.ts";
@@ -9,7 +8,7 @@ import { nftScript } from "./nft-script.ts";
 import { readFacts } from "./read-facts.ts";
 import { restoreText } from "./restore-text.ts";
 import { emptyPlan, type Plan, planCapture } from "./rules.ts";
-import { capability, hasCapability, type World } from "./world.ts";
+import { requireCapability, type World } from "./world.ts";
 
 /** Where the command speaks: results on `out`, remarks on `err`. */
 export interface Speech {
@@ -27,9 +26,9 @@ export async function runCapture(options: AllOptions, world: World, speech: Spee
   for (const notice of options.notices) speech.err(`capture: note: ${notice}\n`);
   if (run.explain) return printed(explainPlan(plan), speech);
   if (run.dryRun) return printed(run.cleanupOnly ? await cleanupText(world) : dryRunText(plan, options, world), speech);
+  if (run.check || run.cleanupOnly || !run.skipApply) requireCapability(world, "NET_ADMIN");
   if (run.check) return checkDrift(plan, run.engine, world, speech);
   if (run.cleanupOnly) {
-    requireNetAdmin(world);
     const removed = await removeOurs(world);
     return printed(
       removed ? "capture: all rules of ours are removed\n" : "capture: there was nothing to remove\n",
@@ -83,7 +82,6 @@ async function cleanupText(world: World): Promise<string> {
 }
 
 async function checkDrift(plan: Plan, asked: Engine | undefined, world: World, speech: Speech): Promise<Outcome> {
-  requireNetAdmin(world);
   const [state, routes] = await Promise.all([readKernel(world), readRoutes(world)]);
   const engine = asked ?? enginesWithOurs(state)[0] ?? "native";
   const findings = findDrift(plan, state, routes, engine);
@@ -93,10 +91,3 @@ async function checkDrift(plan: Plan, asked: Engine | undefined, world: World, s
 }
 
 export const findingText = (finding: Finding): string => `capture: ${finding.kind}: ${finding.text}\n`;
-
-function requireNetAdmin(world: World): void {
-  if (hasCapability(world, capability.netAdmin)) return;
-  throw new Refused(
-    "cannot read the rules: CAP_NET_ADMIN is missing; add NET_ADMIN to the container's capabilities, or run as root",
-  );
-}

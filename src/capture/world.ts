@@ -1,3 +1,4 @@
+import { Refused } from "../foundation/errors.ts";
 import { readText } from "../system/files.ts";
 import { type InterfaceAddress, interfaceAddresses } from "../system/network.ts";
 import { environment } from "../system/process.ts";
@@ -68,11 +69,18 @@ export function failure(finished: Finished): string {
   }
 }
 
-/** CAP_NET_ADMIN and CAP_NET_RAW as bit numbers of the kernel. */
+/** Capabilities as bit numbers of the kernel. */
 export const capability = { setgid: 6, setuid: 7, netAdmin: 12, netRaw: 13, sysAdmin: 21 } as const;
 
 /** Whether this process has a capability in effect; true when the kernel does not say. */
 export function hasCapability(world: World, bit: number): boolean {
   const text = /^CapEff:\s*([0-9a-f]+)$/m.exec(world.read("/proc/self/status") ?? "")?.[1];
   return text === undefined || ((BigInt(`0x${text}`) >> BigInt(bit)) & 1n) === 1n;
+}
+
+/** Throws Refused with what to do: said before the first program fails in words of its own. */
+export function requireCapability(world: World, name: "NET_ADMIN" | "NET_RAW"): void {
+  if (hasCapability(world, name === "NET_ADMIN" ? capability.netAdmin : capability.netRaw)) return;
+  const remedy = `add ${name} to the container's capabilities, or run as root`;
+  throw new Refused(`cannot work on capture rules: CAP_${name} is missing; ${remedy}`);
 }

@@ -1,68 +1,84 @@
-import { FlagReader } from "../config/flag-reader.ts";
-import { parseInteger } from "../config/units.ts";
-import { describeError, errorCode, Refused } from "../foundation/errors.ts";
-import { Problems } from "../foundation/problems.ts";
-import type { Millis } from "../foundation/time.ts";
+import { Refused } from "../foundation/errors.ts";
+import type { Clock, Millis } from "../foundation/time.ts";
+import { chance } from "../system/chance.ts";
 import { realClock } from "../system/clock.ts";
-import { httpRequest } from "../system/http-client.ts";
+import { defaultSignals, onSignals } from "../system/early-signals.ts";
+import { signalExitCode } from "../system/foreground-program.ts";
+import { exitNow, isPid1 } from "../system/process.ts";
+import { isTerminal } from "../system/standard-input.ts";
 import type { Call } from "./command.ts";
-import { addressesOf, nobodyThere } from "./loopback.ts";
-import { type Answer, type WaitLimits, waitUntil } from "./wait-loop.ts";
+import { askOf } from "./wait/ask-target.ts";
+import { lineOfProgress, linesOfProgress, type Progress } from "./wait/progress.ts";
+import { readWait, type WaitPlan } from "./wait/read-wait.ts";
+import { type WaitResult, waitUntil } from "./wait-loop.ts";
 
-/** Longest part of an answer that becomes a reason. */
-const LONGEST_REASON = 300;
-
-/** `wait`: 0 when ready, 1 (Refused) when the time is over. */
+/** `wait`: 0 when all is ready, 1 (Refused) when the time is over, the command's own code behind `--`. */
 export async function run(call: Call): Promise<number> {
-  const { url, limits } = readWait(call);
-  const result = await waitUntil(
-    realClock,
-    limits,
-    (limit) => askUrl(url, limit),
-    (because) => call.err(`pilotfish: waiting for ${url.href}: ${because}\n`),
-  );
-  if (result.ready) return 0;
-  throw new Refused(
-    `cannot wait any longer for ${url.href}: not ready within ${limits.total / 1_000} s: ${result.because}`,
-  );
-}
-
-/** What the flags say; InvalidConfig with everything that is wrong. */
-export function readWait(call: Pick<Call, "flags" | "env">): { readonly url: URL; readonly limits: WaitLimits } {
-  const problems = new Problems();
-  const flags = new FlagReader(call.flags.values, problems);
-  const most = 2 ** 31;
-  const limits = {
-    total: (flags.integer("timeoutSeconds", 0, most) ?? 60) * 1_000,
-    request: flags.integer("requestTimeoutMillis", 1, most) ?? 500,
-    period: flags.integer("periodMillis", 1, most) ?? 500,
+  const plan = readWait(call);
+  hearSignals();
+  const quit = async () => {
+    if (plan.quit !== undefined) await (await import("./wait/quit-sidecar.ts")).quitSidecar(plan.quit, call.err);
   };
-  const moved = parseInteger(call.env.get("ENVOY_STATUS_PORT") ?? "") ?? 15_021;
-  const text = flags.text("url") ?? `http://localhost:${moved}/healthz/ready`;
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url?.protocol !== "http:") problems.add("--url", `"${text}" can't be asked; use http://HOST:PORT/PATH`);
-  for (const word of call.flags.positionals) problems.add(word, "wait takes no words, only flags");
-  if (call.flags.rest !== undefined)
-    problems.add("--", "wait runs no command; write the command after it: wait && COMMAND");
-  problems.throwIfAny("cannot wait");
-  return { url: url ?? new URL("http://localhost"), limits };
+  try {
+    await waitForAll(realClock, plan, call.err, isTerminal(2));
+  } catch (error) {
+    // A Job whose application never ran must end, too.
+    await quit();
+    throw error;
+  }
+  if (plan.command === undefined) return 0;
+  const { becomeCommand, runCommand } = await import("./wait/run-command.ts");
+  if (plan.quit === undefined) return becomeCommand(plan.command, call);
+  const code = await runCommand(plan.command, call);
+  await quit();
+  return code;
 }
 
-/** One question to a URL: 2xx is ready, anything else a reason. */
-export async function askUrl(url: URL, limit: Millis): Promise<Answer> {
-  let because = "";
-  for (const host of addressesOf(url.hostname)) {
-    try {
-      const port = Number(url.port || 80);
-      const answer = await httpRequest({ to: { host, port }, path: `${url.pathname}${url.search}`, timeout: limit });
-      if (answer.status >= 200 && answer.status < 300) return { ready: true };
-      const said = answer.body.toString("utf8").trim().replaceAll(/\s+/g, " ").slice(0, LONGEST_REASON);
-      return { ready: false, because: said === "" ? `the answer is ${answer.status}` : `${answer.status} ${said}` };
-    } catch (error) {
-      // Of two families the first one's error is told: it is the one that pods usually have.
-      because ||= describeError(error);
-      if (!nobodyThere.includes(errorCode(error) ?? "")) break;
-    }
-  }
-  return { ready: false, because };
+/**
+ * A signal ends a wait. The kernel gives PID 1 no default action: an init container that is asked to stop would go on
+ * until it is killed.
+ */
+function hearSignals(): void {
+  if (isPid1) onSignals((signal) => exitNow(signalExitCode(signal)));
+  else defaultSignals();
+}
+
+/** Waits for every target of the plan, each on its own, all until the same moment; Refused with each last reason. */
+export async function waitForAll(
+  clock: Clock,
+  plan: WaitPlan,
+  write: (text: string) => void,
+  terminal: boolean,
+): Promise<void> {
+  const start = clock.monotonic();
+  const progress = terminal ? lineOfProgress(write, start, plan.targets.length) : linesOfProgress(write, start);
+  const results = await Promise.all(
+    plan.targets.map(async (target) => ({
+      name: target.name,
+      result: await waitForOne(clock, plan, target, progress),
+    })),
+  );
+  progress.over(clock.monotonic());
+  const missing = results.flatMap(({ name, result }) => (result.ready ? [] : [{ name, because: result.because }]));
+  if (missing.length > 0) throw new Refused(givenUp(plan.total, missing));
+}
+
+async function waitForOne(
+  clock: Clock,
+  { total, request, period, longest, insecure }: WaitPlan,
+  target: WaitPlan["targets"][number],
+  progress: Progress,
+): Promise<WaitResult> {
+  const limits = { total, request, period, ...(longest === undefined ? {} : { growth: { longest, chance } }) };
+  const tell = (because: string, now: Millis) => progress.notYet(target.name, because, now);
+  const result = await waitUntil(clock, limits, askOf(target, insecure), tell);
+  if (result.ready) progress.ready(target.name, clock.monotonic());
+  return result;
+}
+
+function givenUp(total: Millis, missing: readonly { readonly name: string; readonly because: string }[]): string {
+  const within = `not ready within ${total / 1_000} s`;
+  const [first] = missing;
+  if (missing.length === 1 && first) return `cannot wait any longer for ${first.name}: ${within}: ${first.because}`;
+  return `cannot wait any longer: ${within}:\n${missing.map((one) => `  ${one.name}: ${one.because}`).join("\n")}`;
 }

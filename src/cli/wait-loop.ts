@@ -9,48 +9,40 @@ export interface WaitLimits {
   readonly total: Millis;
   /** For one question. */
   readonly request: Millis;
-  /** Between two questions. */
+  /** Between two questions; the first such pause when they grow. */
   readonly period: Millis;
+  /** Pauses grow by half each time, to `longest` at most; without it they stay. */
+  readonly growth?: {
+    readonly longest: Millis;
+    /** 0 to 1, spreads each pause by a fifth: a thousand pods that wait for one server come one by one. */
+    readonly chance: () => number;
+  };
 }
 
 export type WaitResult = { readonly ready: true } | { readonly ready: false; readonly because: string };
 
-/** Asks until the answer is yes or the time is over; `tell` hears the reasons, thinned out by ReasonTeller. */
+/** Asks until the answer is yes or the time is over; `tell` hears every reason and when it was heard. */
 export async function waitUntil(
   clock: Clock,
   limits: WaitLimits,
   ask: Ask,
-  tell: (because: string) => void,
+  tell: (because: string, now: Millis) => void,
 ): Promise<WaitResult> {
   const end = clock.monotonic() + limits.total;
-  const teller = new ReasonTeller(tell);
-  for (;;) {
+  for (let asked = 1; ; asked++) {
     const left = end - clock.monotonic();
     const answer = await ask(left > 0 ? Math.min(limits.request, left) : limits.request);
     if (answer.ready) return answer;
     const now = clock.monotonic();
-    teller.hear(answer.because, now);
+    tell(answer.because, now);
     if (now + limits.period >= end) return answer;
-    await pause(clock, limits.period);
+    await pause(clock, Math.min(pauseAfter(limits, asked), end - now));
   }
 }
 
-/** A new reason is worth a line, at most one a second; the same one again after a while, as a sign of life. */
-const BETWEEN_LINES: Millis = 1_000;
-const SAME_AGAIN: Millis = 10_000;
-
-class ReasonTeller {
-  readonly #tell: (because: string) => void;
-  #last: { readonly because: string; readonly at: Millis } | undefined;
-
-  constructor(tell: (because: string) => void) {
-    this.#tell = tell;
-  }
-
-  hear(because: string, now: Millis): void {
-    const quiet = this.#last === undefined ? Number.POSITIVE_INFINITY : now - this.#last.at;
-    if (quiet < (because === this.#last?.because ? SAME_AGAIN : BETWEEN_LINES)) return;
-    this.#last = { because, at: now };
-    this.#tell(because);
-  }
+/** The pause after so many questions (pure but for `chance`). */
+export function pauseAfter({ period, growth }: WaitLimits, asked: number): Millis {
+  if (growth === undefined) return period;
+  const grown = Math.min(period * 1.5 ** (asked - 1), Math.max(period, growth.longest));
+  return grown * (0.8 + 0.4 * growth.chance());
 }

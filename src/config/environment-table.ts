@@ -197,4 +197,8 @@ export const launcherVariables: readonly (readonly [name: string, summary: strin
   ["MALLOC_ARENA_MAX", "Set to 1 for pilotfish alone unless you set it; Envoy and hooks don't inherit ours."],
   ["MALLOC_TRIM_THRESHOLD_", "Set to 65536 for pilotfish alone unless you set it; Envoy and hooks don't inherit ours."],
   ["PILOTFISH_TUNING", "Written by the launcher: which of the two above it set."],
+  [
+    "PILOTFISH_OPEN_FILES",
+    "Written by the launcher for `wait`: the soft limit of open files before Node raised it; the command gets it back.",
+  ],
 ];

@@ -10,6 +10,8 @@ import { type Faults, hits } from "./faults.ts";
 
 export interface CaServiceDeps {
   readonly authority: () => Authority;
+  /** PEM of the roots that an answer ends with: more than one while the root is being changed. */
+  readonly roots: () => string;
   /** Whether this bearer token is good; undefined when the caller showed none. */
   readonly admits: (token: string | undefined) => boolean;
   /** Longest lifetime that is granted. */
@@ -98,7 +100,7 @@ function chain(
   const from = new Date(now - (lifetime > 10 * MINUTE ? MINUTE : 1_000));
   const valid = { from, to: new Date(now + lifetime) };
   const authority = deps.authority();
-  const ends = [authority.intermediate.certificate, authority.root.certificate];
+  const ends = [authority.intermediate.certificate, deps.roots()];
   const leaf = (uris = wanted.uris, key = wanted.publicKey, when = valid): string =>
     issue(authority, key, { uris }, when);
   const wrong = faults.answer;

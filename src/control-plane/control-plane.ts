@@ -37,14 +37,18 @@ export interface ControlPlaneOptions {
 export interface ControlPlane {
   readonly tlsPort: number | undefined;
   readonly plainPort: number | undefined;
-  /** PEM, as workloads find it in ./var/run/secrets/istio/root-cert.pem. */
+  /** PEM, as workloads find it in ./var/run/secrets/istio/root-cert.pem; two while the root is being changed. */
   rootCertificate(): string;
   /** Misbehave from now on. */
   setFaults(faults: Faults): void;
   /** Replaces all resources (tests); those of a folder come back at its next change. */
   setResources(resources: Parameters<typeof resourceSet>[0]): void;
-  /** A new root and intermediate from now on; the server's own certificate follows. */
+  /** The next root is made and announced beside the one that signs: the first step of a change without failures. */
+  announceNextRoot(): void;
+  /** The announced root, or a new one, signs from now on; the server's own certificate follows. */
   replaceAuthority(): void;
+  /** Only the root that signs is announced: the last step. */
+  forgetFormerRoots(): void;
   status(): ControlPlaneStatus;
   /** Ends all connections but keeps listening. */
   disconnectAll(): void;
@@ -65,6 +69,8 @@ const DAY = 86_400_000;
 export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
   const { clock, log } = options;
   let authority = loadAuthority(options.directory, clock.wall());
+  let next: Authority | undefined;
+  let roots = authority.root.certificate;
   let faults: Faults = {};
   let issued = 0;
   const nacks: { typeUrl: string; text: string }[] = [];
@@ -107,6 +113,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       paths.createCertificate,
       caService({
         authority: () => authority,
+        roots: () => roots,
         admits,
         maxLifetime: options.maxLifetime,
         faults: () => faults,
@@ -125,7 +132,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   });
 
   const serve = (socket: Duplex): void => server.accept(socket);
-  const served = (): ServedTls => servedTls(authority, options, clock.wall());
+  const served = (): ServedTls => servedTls(authority, roots, options, clock.wall());
   const tls = await listenOn(options.host, options.tlsPort, served(), serve);
   const plain = await listenOn(options.host, options.plainPort, undefined, serve).catch(async (error: unknown) => {
     await tls?.close();
@@ -134,14 +141,25 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   return {
     tlsPort: tls?.port,
     plainPort: plain?.port,
-    rootCertificate: () => authority.root.certificate,
+    rootCertificate: () => roots,
     setFaults: (next) => {
       faults = next;
     },
     setResources: (list) => publish(resourceSet(list)),
+    announceNextRoot: () => {
+      next = makeAuthority(clock.wall(), ` ${issued}`);
+      roots = authority.root.certificate + next.root.certificate;
+    },
     replaceAuthority: () => {
-      authority = makeAuthority(clock.wall(), ` ${issued}`);
+      const announced = next !== undefined;
+      const former = authority.root.certificate;
+      authority = next ?? makeAuthority(clock.wall(), ` ${issued}`);
+      next = undefined;
+      roots = authority.root.certificate + (announced ? former : "");
       tls?.renew(served());
+    },
+    forgetFormerRoots: () => {
+      roots = authority.root.certificate;
     },
     status: () => ({
       connections: server.connections,
@@ -180,14 +198,14 @@ const hasClientCertificate = (call: MessageCall): boolean =>
 const tokenCheck = (file: string | undefined) => (token: string | undefined) =>
   file === undefined || (token !== undefined && token === readText(file)?.trim());
 
-function servedTls(authority: Authority, options: ControlPlaneOptions, now: Date): ServedTls {
+function servedTls(authority: Authority, roots: string, options: ControlPlaneOptions, now: Date): ServedTls {
   const isAddress = (name: string): boolean => /^[\d.]+$/.test(name);
   const pair = issuePair(
     authority,
     { dns: options.serverNames.filter((name) => !isAddress(name)), ips: options.serverNames.filter(isAddress) },
     { from: new Date(now.getTime() - 60_000), to: new Date(now.getTime() + 90 * DAY) },
   );
-  return { ...pair, clientRoots: authority.root.certificate };
+  return { ...pair, clientRoots: roots };
 }
 
 /** Reads the CA's material, or makes it. All of it or none: a half-written folder is made anew. */

@@ -34,20 +34,23 @@ export function checkIssued(
   const no = (why: string): never => {
     throw new Refused(`cannot use the CA's answer: ${why}`);
   };
-  if (chain.length < 2) no(`it has ${chain.length} certificates; a leaf and a root are the least`);
-  const certificates = chain.flatMap((pem) => readCertificates(pem, "the CA's answer"));
-  const [leaf] = certificates;
-  const root = certificates.at(-1);
-  if (leaf === undefined || root === undefined || certificates.length < 2) return no("it has no leaf and root");
+  const last = chain.at(-1);
+  if (last === undefined || chain.length < 2)
+    return no(`it has ${chain.length} certificates; a leaf and a root are the least`);
+  const path = chain.slice(0, -1).flatMap((pem) => readCertificates(pem, "the CA's answer"));
+  // While a mesh changes its root, the last entry holds the old one and the new one.
+  const roots = readCertificates(last, "the CA's answer");
+  const [leaf] = path;
+  if (leaf === undefined) return no("it has no leaf");
   if (!leaf.checkPrivateKey(expected.key.object)) no("its certificate is for another key than ours");
   const uris = urisOf(leaf);
   if (!uris.includes(expected.identity)) no(`it is for "${uris.join()}", we are "${expected.identity}"`);
-  const problem = chainProblem(certificates, expected.now);
+  const problem = pathProblem(path, roots, expected.now);
   if (problem !== undefined) no(problem);
   return {
-    chain: certificates.slice(0, -1).map(pemOf).join(""),
+    chain: path.map(pemOf).join(""),
     key: expected.key,
-    root: pemOf(root),
+    root: roots.map(pemOf).join(""),
     notBefore: leaf.validFromDate,
     notAfter: leaf.validToDate,
     serialNumber: leaf.serialNumber.toLowerCase(),
@@ -58,18 +61,24 @@ export function checkIssued(
 /** Node's PEM has no newline at its end in all versions. */
 export const pemOf = (certificate: X509Certificate): string => `${certificate.toString().trimEnd()}\n`;
 
-/** Why these do not lead from a leaf to a root; undefined when they do. */
-function chainProblem(certificates: readonly X509Certificate[], now: Date): string | undefined {
-  for (const [index, one] of certificates.entries()) {
+/** Why these do not lead from the leaf to one of the roots; undefined when they do. */
+function pathProblem(
+  path: readonly X509Certificate[],
+  roots: readonly X509Certificate[],
+  now: Date,
+): string | undefined {
+  for (const [index, one] of path.entries()) {
     if (one.validToDate <= now) return `${nameOf(one, index)} expired at ${one.validToDate.toISOString()}`;
-    const issuer = certificates[index + 1];
-    if (issuer === undefined) break;
-    if (!issuer.ca) return `${nameOf(issuer, index + 1)} is no CA`;
-    if (!one.checkIssued(issuer) || !one.verify(issuer.publicKey))
-      return `${nameOf(one, index)} is not signed by the next one: the chain does not lead to its root`;
+    const next = path[index + 1];
+    const signed = next === undefined ? roots.some((root) => isSignedBy(one, root)) : isSignedBy(one, next);
+    if (!signed) return `${nameOf(one, index)} is not signed by the next one: the chain does not lead to its root`;
   }
+  if (roots.every((root) => root.validToDate <= now)) return "every root in it has expired";
   return undefined;
 }
+
+const isSignedBy = (one: X509Certificate, issuer: X509Certificate): boolean =>
+  issuer.ca && one.checkIssued(issuer) && one.verify(issuer.publicKey);
 
 const nameOf = (certificate: X509Certificate, index: number): string =>
   index === 0 ? "the certificate" : `certificate ${index + 1} ("${certificate.subject.replaceAll("\n", ", ")}")`;

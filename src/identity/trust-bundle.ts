@@ -56,7 +56,11 @@ export class TrustBundle {
       ...this.#pushed,
       ...this.#extra,
     ];
-    const blocks = new Map(all.flatMap(blocksOf).map((block) => [normal(block), block.trim()]));
+    const blocks = new Map<string, string>();
+    for (const block of all.flatMap(blocksOf)) {
+      const known = blocks.get(normal(block));
+      blocks.set(normal(block), known ?? block.replaceAll("\r", ""));
+    }
     return blocks.size === 0 ? undefined : `${[...blocks.values()].join("\n")}\n`;
   }
 

@@ -1,4 +1,4 @@
-import { type Escaping, type Form, LF, type Metadata } from "./exposition.ts";
+import { type Escaping, type Form, isPlainName, LF, type Metadata } from "./exposition.ts";
 import { GroupCheck, LabelHash } from "./group-check.ts";
 import { labelList, parseLine, type Sample, sampleLine, timeFits } from "./line-parse.ts";
 import { LineScan, numberEnd, numberIn, parseNumber } from "./line-scan.ts";
@@ -41,10 +41,12 @@ export class FamilyLines {
   readonly #suffixes: readonly Fitting[];
   readonly #grouped: boolean;
   readonly #checks: boolean;
+  /** One sample name, no rules beyond the line's: a bare line may go out as it is. */
+  readonly #simple: boolean;
+  /** Only where there are groups: most families are small, and there are many. */
   readonly #group: GroupCheck;
-  readonly #hash = new LabelHash();
-  readonly #open = new LineStore();
-  readonly #sides = new Map<string, LineStore>();
+  readonly #open: LineStore;
+  #sides: Map<string, LineStore> | undefined;
   #groupFits = true;
   /** Lines of the run that were not passed on yet. */
   #lines = 0;
@@ -53,31 +55,42 @@ export class FamilyLines {
     this.#facts = facts;
     this.#scan = scan;
     const { naming, metadata, to, from } = facts;
-    this.#base = Buffer.from(metadata.name);
+    this.#base = isPlainName(metadata.name) ? Buffer.from(metadata.name) : matchesNothing;
     this.#suffixes = naming.suffixes.map((one) => ({ ...one, bytes: Buffer.from(one.suffix) }));
     const created = from === "openmetrics" && naming.type === "counter";
     this.#grouped = to === "openmetrics" && (isGrouped(naming.type) || created || naming.type === "stateset");
-    this.#group = new GroupCheck(created || naming.type === "stateset" ? "summary" : naming.type);
+    const loose = created || naming.type === "stateset";
+    this.#group = this.#grouped ? new GroupCheck(loose ? "summary" : naming.type) : noGroup;
+    this.#open = this.#grouped ? new LineStore() : noLines;
     this.#checks = to === "openmetrics" || isGrouped(naming.type);
     if (naming.type === "stateset" && to === "openmetrics") facts.sink.unclean();
+    const [only, ...more] = naming.suffixes;
+    const ruled = to === "openmetrics" && (only?.kind === "total" || only?.kind === "info");
+    this.#simple = only?.suffix === "" && more.length === 0 && only.side === undefined && !ruled && !this.#grouped;
   }
 
   get name(): string {
     return this.#facts.metadata.name;
   }
 
+  /** What the lines of this family begin with, for LineScan. */
+  get prefix(): Uint8Array {
+    return this.#base;
+  }
+
   /** Whether the line that was just scanned belongs here and may go out as it is. `run`: first byte not passed on. */
   accepts(bytes: Uint8Array, at: number, run: number): number {
-    const suffix = this.#suffixOf(bytes, at);
-    if (suffix === undefined || suffix.side !== undefined) return -1;
-    const { from, to } = this.#facts;
     const scan = this.#scan;
-    if (scan.timeStart !== 0 && !this.#timeMayStay(bytes)) return -1;
-    if (to === "openmetrics" && (scan.trailingComma || (scan.reserved && from !== to))) return -1;
-    if (!this.#checks) {
+    if (this.#simple && scan.prefixed && scan.nameEnd === at + this.#base.length && scan.bare) {
       this.#lines++;
       return run;
     }
+    const suffix = this.#suffixOf(bytes, at);
+    if (suffix === undefined || suffix.side !== undefined) return -1;
+    const { from, to } = this.#facts;
+    if (scan.timeStart !== 0 && !this.#timeMayStay(bytes)) return -1;
+    if (to === "openmetrics" && (scan.trailingComma || (scan.reserved && from !== to))) return -1;
+    if (!this.#checks) return this.#one(run);
     if (to === "openmetrics" && scan.reserved) return -1;
     if (!this.#grouped) return this.#single(bytes, suffix) ? this.#one(run) : -1;
     return this.#inGroup(bytes, at, run, suffix);
@@ -89,17 +102,17 @@ export class FamilyLines {
   }
 
   #suffixOf(bytes: Uint8Array, at: number): Fitting | undefined {
-    const base = this.#base;
-    const length = this.#scan.nameEnd - at - base.length;
-    if (length < 0) return undefined;
-    for (let i = 0; i < base.length; i++) if (bytes[at + i] !== base[i]) return undefined;
-    const start = at + base.length;
-    for (const suffix of this.#suffixes) {
+    if (!this.#scan.prefixed) return undefined;
+    const start = at + this.#base.length;
+    const length = this.#scan.nameEnd - start;
+    const suffixes = this.#suffixes;
+    for (let n = 0; n < suffixes.length; n++) {
+      const suffix = suffixes[n] as Fitting;
       const word = suffix.bytes;
       if (word.length !== length) continue;
-      let same = true;
-      for (let i = 0; i < length && same; i++) same = word[i] === bytes[start + i];
-      if (same) return suffix;
+      let i = 0;
+      while (i < length && word[i] === bytes[start + i]) i++;
+      if (i === length) return suffix;
     }
     return undefined;
   }
@@ -149,7 +162,7 @@ export class FamilyLines {
   /** Hash of the labels without the pair of `le` or `quantile` and without its comma. */
   #keyOf(bytes: Uint8Array, paired: boolean): number {
     const { labelsStart, labelsEnd, pairStart, pairEnd } = this.#scan;
-    const hash = this.#hash;
+    const hash = labelHash;
     hash.reset();
     if (!paired) hash.add(bytes, labelsStart, labelsEnd - (this.#scan.trailingComma ? 1 : 0));
     else if (pairEnd < labelsEnd) {
@@ -195,8 +208,8 @@ export class FamilyLines {
   /** The family is over. */
   close(): void {
     this.#closeGroup(noBytes, 0, 0);
-    for (const [name, lines] of this.#sides) this.#facts.side(name, lines);
-    this.#sides.clear();
+    for (const [name, lines] of this.#sides ?? []) this.#facts.side(name, lines);
+    this.#sides = undefined;
   }
 
   /**
@@ -253,12 +266,13 @@ export class FamilyLines {
         this.#facts.escaping,
       ),
     );
-    this.#hash.reset();
-    this.#hash.add(rest, 0, rest.length);
+    labelHash.reset();
+    labelHash.add(rest, 0, rest.length);
+    const key = labelHash.value;
     const time = this.#timeOf(sample);
-    if (this.#group.isNew(this.#hash.value, time)) {
+    if (this.#group.isNew(key, time)) {
       this.#closeGroup(noBytes, 0, 0);
-      this.#group.begin(this.#hash.value, time);
+      this.#group.begin(key, time);
     }
     const value = parseNumber(sample.value) ?? Number.NaN;
     if (kind === "total" && !(value >= 0)) this.#groupFits = false;
@@ -273,6 +287,7 @@ export class FamilyLines {
   }
 
   #aside(name: string, line: Buffer): void {
+    this.#sides ??= new Map();
     const lines = this.#sides.get(name) ?? new LineStore();
     this.#sides.set(name, lines);
     if (lines.length + line.length > MOST_ASIDE) this.#facts.tally.drop("buffer", 1);
@@ -281,6 +296,13 @@ export class FamilyLines {
 }
 
 const noBytes = new Uint8Array(0);
+/** Stand-ins that a family without groups never writes to. */
+const noLines = new LineStore();
+const noGroup = new GroupCheck("unknown");
+/** Used for one label set at a time. */
+const labelHash = new LabelHash();
+/** A quoted name does not stand at the beginning of a line. */
+const matchesNothing = new Uint8Array(1);
 
 /** Lines of one family that are in the page's form already: through the same rules once more, now strictly. */
 export function filterLines(bytes: Buffer, facts: FamilyFacts): void {
@@ -288,7 +310,7 @@ export function filterLines(bytes: Buffer, facts: FamilyFacts): void {
   const family = new FamilyLines(facts, scan);
   let run = 0;
   for (let at = 0; at < bytes.length; ) {
-    const from = scan.scan(bytes, at) ? family.accepts(bytes, at, run) : -1;
+    const from = scan.scan(bytes, at, family.prefix) ? family.accepts(bytes, at, run) : -1;
     const next = from < 0 ? bytes.indexOf(LF, at) + 1 : scan.end + 1;
     if (from >= 0) run = from;
     else {

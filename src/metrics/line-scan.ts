@@ -47,18 +47,28 @@ export class LineScan {
   pairStart = 0;
   pairValue = 0;
   pairEnd = 0;
-  readonly #hashes = new Int32Array(MOST_LABELS);
+  /** Whether the name began with the prefix that was given. */
+  prefixed = false;
+  /** Of each label name so far: length, first and last byte in one number; and where it stands. */
+  readonly #shapes = new Int32Array(MOST_LABELS);
+  readonly #places = new Int32Array(MOST_LABELS);
 
-  /** `bytes` holds a line feed somewhere behind `at`. */
-  scan(bytes: Uint8Array, at: number): boolean {
-    if ((role(bytes, at) & NAME_START) === 0) return false;
-    let i = at + 1;
+  /** `bytes` holds a line feed somewhere behind `at`; `prefix`: the name that is likely (it is a right one, or empty). */
+  scan(bytes: Uint8Array, at: number, prefix: Uint8Array): boolean {
+    let i = at;
+    const length = prefix.length;
+    let same = 0;
+    while (same < length && bytes[i] === prefix[same]) {
+      same++;
+      i++;
+    }
+    this.prefixed = same === length;
+    if (i === at && (role(bytes, i) & NAME_START) === 0) return false;
     while ((role(bytes, i) & NAME) !== 0) i++;
     this.nameEnd = i;
     this.labelsStart = i;
     this.labelsEnd = i;
     this.pair = "";
-    this.pairStart = 0;
     this.trailingComma = false;
     this.reserved = false;
     if (bytes[i] === OPEN) {
@@ -68,35 +78,24 @@ export class LineScan {
     return bytes[i] === SPACE && this.#tail(bytes, i + 1);
   }
 
+  /** No time stamp, no trailing comma, no reserved label: nothing that one of the forms could object to. */
+  get bare(): boolean {
+    return this.timeStart === 0 && !this.trailingComma && !this.reserved;
+  }
+
   /** The labels from behind "{"; the place behind "}", or 0 when they are not in the plain form. */
   #labels(bytes: Uint8Array, start: number): number {
     this.labelsStart = start;
     let i = start;
     for (let count = 0; bytes[i] !== CLOSE; count++) {
       const name = i;
-      let hash = 0;
-      for (; (role(bytes, i) & LABEL) !== 0; i++) hash = (Math.imul(hash, 31) + (bytes[i] as number)) | 0;
+      while ((role(bytes, i) & LABEL) !== 0) i++;
       if (i === name || (role(bytes, name) & DIGIT) !== 0 || bytes[i] !== EQUALS || bytes[i + 1] !== QUOTE) return 0;
-      if (bytes[name] === 95 && bytes[name + 1] === 95) this.reserved = true;
-      if (count === MOST_LABELS || this.#repeated(hash, count)) return 0;
-      i += 2;
-      const value = i;
-      for (;;) {
-        while ((role(bytes, i) & IN_VALUE) !== 0) i++;
-        if (bytes[i] !== BACKSLASH) break;
-        const escaped = bytes[i + 1];
-        if (escaped !== BACKSLASH && escaped !== QUOTE && escaped !== 110) return 0;
-        i += 2;
-      }
-      if (bytes[i] !== QUOTE) return 0;
-      i++;
-      if ((hash === LE && value - name === 4) || (hash === QUANTILE && value - name === 10)) {
-        if (this.pair !== "") return 0;
-        this.pair = hash === LE ? "le" : "quantile";
-        this.pairStart = name;
-        this.pairValue = value;
-        this.pairEnd = i;
-      }
+      if (count === MOST_LABELS || !this.#newLabel(bytes, name, i, count)) return 0;
+      const value = i + 2;
+      i = valueEnd(bytes, value);
+      if (i === 0) return 0;
+      if (value - name <= 10 && !this.#notePair(bytes, name, value, i)) return 0;
       if (bytes[i] === COMMA) {
         i++;
         if (bytes[i] === CLOSE) this.trailingComma = true;
@@ -106,11 +105,31 @@ export class LineScan {
     return i + 1;
   }
 
-  /** Equal hashes are left to the slow parser, which compares the names. */
-  #repeated(hash: number, count: number): boolean {
-    for (let i = 0; i < count; i++) if (this.#hashes[i] === hash) return true;
-    this.#hashes[count] = hash;
-    return false;
+  /** False for a name that may be there already: names of one shape are left to the slow parser if they are equal. */
+  #newLabel(bytes: Uint8Array, name: number, end: number, count: number): boolean {
+    const first = bytes[name] as number;
+    if (first === UNDERSCORE && bytes[name + 1] === UNDERSCORE) this.reserved = true;
+    const shape = ((end - name) << 16) | (first << 8) | (bytes[end - 1] as number);
+    const shapes = this.#shapes;
+    for (let i = 0; i < count; i++) {
+      if (shapes[i] === shape && sameBytes(bytes, name, this.#places[i] as number, end - name)) return false;
+    }
+    shapes[count] = shape;
+    this.#places[count] = name;
+    return true;
+  }
+
+  /** Remembers `le` and `quantile`; false when both are there. */
+  #notePair(bytes: Uint8Array, name: number, value: number, end: number): boolean {
+    const word = value - name === 4 ? LE : value - name === 10 ? QUANTILE : undefined;
+    if (word === undefined) return true;
+    for (let i = 0; i < word.length; i++) if (word[i] !== bytes[name + i]) return true;
+    if (this.pair !== "") return false;
+    this.pair = word === LE ? "le" : "quantile";
+    this.pairStart = name;
+    this.pairValue = value;
+    this.pairEnd = end;
+    return true;
   }
 
   /** Value, time stamp, line feed. */
@@ -130,13 +149,27 @@ export class LineScan {
   }
 }
 
-const hashOf = (name: string): number => {
-  let hash = 0;
-  for (let i = 0; i < name.length; i++) hash = (Math.imul(hash, 31) + name.charCodeAt(i)) | 0;
-  return hash;
-};
-const LE = hashOf("le");
-const QUANTILE = hashOf("quantile");
+/** The place behind the closing quote of a label value, or 0 when it is not in the plain form. */
+function valueEnd(bytes: Uint8Array, start: number): number {
+  let i = start;
+  for (;;) {
+    while ((role(bytes, i) & IN_VALUE) !== 0) i++;
+    if (bytes[i] === QUOTE) return i + 1;
+    if (bytes[i] !== BACKSLASH) return 0;
+    const escaped = bytes[i + 1];
+    if (escaped !== BACKSLASH && escaped !== QUOTE && escaped !== 110) return 0;
+    i += 2;
+  }
+}
+
+function sameBytes(bytes: Uint8Array, a: number, b: number, length: number): boolean {
+  for (let i = 0; i < length; i++) if (bytes[a + i] !== bytes[b + i]) return false;
+  return true;
+}
+
+const UNDERSCORE = 95;
+const LE = Buffer.from("le");
+const QUANTILE = Buffer.from("quantile");
 
 /**
  * The place behind a number, or 0: digits, a fraction, an exponent of at most two digits (so that nothing overflows),

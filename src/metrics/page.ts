@@ -13,7 +13,7 @@ export interface PageLimits {
   readonly family: number;
   /** All that is held of one source. */
   readonly held: number;
-  /** Families of one page. */
+  /** Families of one source. */
   readonly families: number;
 }
 
@@ -49,7 +49,7 @@ export class MergedPage {
   readonly #claims = new Map<string, HeldFamily | undefined>();
   readonly #held = new Set<HeldFamily>();
   readonly #heldBytes = new Map<Tally, number>();
-  #families = 0;
+  readonly #families = new Map<Tally, number>();
 
   constructor(output: Output, writer: PageWriter, limits: PageLimits = pageLimits) {
     this.output = output;
@@ -76,8 +76,10 @@ export class MergedPage {
       return { naming: wanted, sink: this.#joining(held, tally), alone: false };
     const naming = this.#free(wanted) ? wanted : this.#plainer(wanted, metadata);
     if (naming === undefined) return { naming: wanted, sink: new DropSink(tally, wanted.family), alone: false };
-    if (++this.#families > this.#limits.families)
-      throw new CutOff("too_many_families", `more than ${this.#limits.families} families on one page`);
+    const families = (this.#families.get(tally) ?? 0) + 1;
+    this.#families.set(tally, families);
+    if (families > this.#limits.families)
+      throw new CutOff("too_many_families", `its page has more than ${this.#limits.families} families`);
     const sink = hold ? this.#holding(naming, metadata, tally, filter) : this.#streaming(naming, metadata, tally);
     return { naming, sink, alone: true };
   }

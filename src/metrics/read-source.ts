@@ -1,7 +1,8 @@
-import { pipeline, Readable } from "node:stream";
+import type { Transform } from "node:stream";
 import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from "node:zlib";
 import { describeError, errorCode } from "../foundation/errors.ts";
 import { type BodyStream, openBody } from "../system/body-stream.ts";
+import { NotHttp } from "../system/response-framing.ts";
 import { LineCutter } from "./line-cutter.ts";
 import { type Agreed, acceptFor, formOf } from "./negotiate.ts";
 import type { MergedPage } from "./page.ts";
@@ -41,18 +42,20 @@ export async function readSource(
   tally: Tally,
   flush: () => Promise<void>,
 ): Promise<void> {
-  if (stream.status !== 200) throw new CutOff("status", `it answered ${stream.status}`);
-  const form = formOf(stream.headers["content-type"]);
-  if (form === undefined) throw new CutOff("content_type", `it answered with ${stream.headers["content-type"]}`);
+  const { status, headers } = stream.head;
+  if (status !== 200) throw new CutOff("status", `it answered ${status}`);
+  const type = headers.get("content-type");
+  const form = formOf(type);
+  if (form === undefined) throw new CutOff("content_type", `it answered with ${type}`);
   const merge = new SourceMerge(page, tally, form, true);
   const cutter = new LineCutter((bytes, start, end) => merge.push(bytes, start, end));
   try {
-    for await (const piece of decoded(stream)) {
+    await readDecoded(stream, async (piece) => {
       tally.bytes += piece.length;
       if (tally.bytes > source.limit) throw new CutOff("too_large", `its page has more than ${source.limit} bytes`);
       cutter.push(piece);
       await flush();
-    }
+    });
     cutter.end();
   } finally {
     merge.end();
@@ -60,20 +63,47 @@ export async function readSource(
   if (form === "openmetrics" && !merge.sawEnd) throw new CutOff("truncated", "its page ends without # EOF");
 }
 
-function decoded(stream: BodyStream): AsyncIterable<Buffer> {
-  const coding = (stream.headers["content-encoding"] ?? "identity").trim().toLowerCase();
-  if (coding === "identity" || coding === "") return stream.body();
-  const decoders: Readonly<Record<string, (() => ReturnType<typeof createGunzip>) | undefined>> = {
-    gzip: createGunzip,
-    "x-gzip": createGunzip,
-    deflate: createInflate,
-    br: createBrotliDecompress,
-    zstd: createZstdDecompress,
-  };
+/** The body without its content encoding. */
+async function readDecoded(stream: BodyStream, take: (piece: Buffer) => Promise<void>): Promise<void> {
+  const coding = (stream.head.headers.get("content-encoding") ?? "identity").toLowerCase();
+  if (coding === "identity" || coding === "") return stream.read(take);
   const create = decoders[coding];
   if (create === undefined) throw new CutOff("content_type", `its content encoding "${coding}" is unknown`);
-  // An error of either side ends the decoder, whose reader gets it.
-  return pipeline(Readable.from(stream.body()), create(), () => undefined) as AsyncIterable<Buffer>;
+  const decoder = create();
+  const feed = stream
+    .read((piece) => written(decoder, piece))
+    .then(
+      () => void decoder.end(),
+      (error: unknown) => void decoder.destroy(error instanceof Error ? error : new Error(String(error))),
+    );
+  try {
+    for await (const piece of decoder as AsyncIterable<Buffer>) await take(piece);
+  } finally {
+    decoder.destroy();
+    await feed;
+  }
+}
+
+const decoders: Readonly<Record<string, (() => Transform) | undefined>> = {
+  gzip: createGunzip,
+  "x-gzip": createGunzip,
+  deflate: createInflate,
+  br: createBrotliDecompress,
+  zstd: createZstdDecompress,
+};
+
+/** The decoder has taken the piece (which its giver uses again), or is gone; its error reaches its reader. */
+function written(decoder: Transform, piece: Buffer): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const gone = (): void => reject(new Error("the decoder is gone"));
+    if (decoder.destroyed) return gone();
+    decoder.once("close", gone);
+    decoder.write(piece, (error) => {
+      decoder.off("close", gone);
+      if (error) reject(error);
+      else resolve();
+    });
+  });
 }
 
 /** What went wrong, as the label of a metric and as a sentence. */
@@ -82,6 +112,7 @@ export function failureOf(error: unknown): { readonly cause: CutOff["cause"]; re
   const code = errorCode(error);
   const text = describeError(error);
   if (code === "ECONNREFUSED" || code === "EADDRNOTAVAIL" || code === "ENOENT") return { cause: "refused", text };
+  if (error instanceof NotHttp) return { cause: "error", text };
   const cut = ["ECONNRESET", "EPIPE", "Z_BUF_ERROR", "Z_DATA_ERROR"].includes(code ?? "") || text.includes("cut off");
   return { cause: cut ? "truncated" : "error", text };
 }

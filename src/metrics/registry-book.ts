@@ -54,7 +54,8 @@ export class RegistryBook {
       }
       if (!any) this.#forget(name);
     }
-    return this.registry.metrics();
+    // prom-client puts an empty line between families; a page without them is one that every reader takes.
+    return (await this.registry.metrics()).replace(/\n{2,}/g, "\n");
   }
 
   /** A gauge without a reading would stand there as 0 or as a bare heading. */

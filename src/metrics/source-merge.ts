@@ -83,7 +83,7 @@ export class SourceMerge {
     let at = start;
     while (at < end && !this.#sawEnd) {
       const first = bytes[at];
-      if (first !== HASH && first !== LF && scan.scan(bytes, at)) {
+      if (first !== HASH && first !== LF && scan.scan(bytes, at, this.#family?.prefix ?? noPrefix)) {
         const from = this.#family?.accepts(bytes, at, run) ?? -1;
         if (from >= 0) {
           run = from;
@@ -171,5 +171,7 @@ export class SourceMerge {
     return new FamilyLines({ naming, metadata, tally, sink, from: this.#form, to: form, escaping, side }, this.#scan);
   }
 }
+
+const noPrefix = new Uint8Array(0);
 
 const typeOf = (word: string): FamilyType => familyTypes.find((one) => one === word) ?? "unknown";

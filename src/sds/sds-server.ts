@@ -7,6 +7,7 @@ import { peerOf } from "../system/network.ts";
 import { effectiveUid } from "../system/process.ts";
 import { answers, listenUnix, type UnixListener } from "../system/unix-sockets.ts";
 import type { SecretNack } from "./sds-service.ts";
+import type { SecretStore } from "./secret-store.ts";
 
 export interface SdsServerDeps {
   readonly settings: SdsSettings;
@@ -36,6 +37,8 @@ export interface SdsStatus {
   readonly socket: string | undefined;
   readonly connections: number;
   readonly streams: number;
+  /** Names that streams subscribe to now. */
+  readonly asked: readonly string[];
   /** Secrets that were sent, over all streams. */
   readonly pushes: number;
   /** Names that an Envoy has taken, with the version. */
@@ -57,18 +60,18 @@ export function createSdsServer(deps: SdsServerDeps): SdsServer {
   let listener: UnixListener | undefined;
   let service: Promise<GrpcServer> | undefined;
   let server: GrpcServer | undefined;
-  let closeStore: (() => void) | undefined;
+  let store: SecretStore | undefined;
   let saidUnchecked = false;
 
   const load = async (): Promise<GrpcServer> => {
-    const [{ createSdsService }, { SecretStore }] = await Promise.all([
+    const [{ createSdsService }, { SecretStore: Store }] = await Promise.all([
       import("./sds-service.ts"),
       import("./secret-store.ts"),
     ]);
-    const store = new SecretStore(deps);
-    closeStore = () => store.close();
+    const loaded = new Store(deps);
+    store = loaded;
     server = createSdsService({
-      store,
+      store: loaded,
       log,
       onBug: deps.onBug,
       onPush: () => {
@@ -127,6 +130,7 @@ export function createSdsServer(deps: SdsServerDeps): SdsServer {
       socket: path,
       connections: server?.connections ?? 0,
       streams: server?.calls ?? 0,
+      asked: store?.names ?? [],
       pushes: counts.pushes,
       acked,
       nacks: [...new Set(nacks.values())],
@@ -137,7 +141,7 @@ export function createSdsServer(deps: SdsServerDeps): SdsServer {
       await listener?.close();
       await service?.catch(() => undefined);
       server?.close();
-      closeStore?.();
+      store?.close();
     },
   };
 }

@@ -99,8 +99,9 @@ export class SecretStore {
     return () => this.#listeners.delete(hear);
   }
 
-  get held(): number {
-    return this.#entries.size;
+  /** Names that somebody holds. */
+  get names(): readonly string[] {
+    return [...this.#entries.keys()];
   }
 
   close(): void {

@@ -46,15 +46,16 @@ export class LifecycleEvents {
       facts: [],
       table: {
         columns: [
-          { key: "at", label: "when" },
           { key: "agoMs", label: "ago", unit: "ms" },
           { key: "part", label: "part" },
           { key: "text", label: "what" },
+          { key: "at", label: "when" },
         ],
         rows: this.#events.toReversed().map(({ at, since, part, text, bad }) => ({
-          cells: [at.toISOString(), now - since, part, text],
+          cells: [now - since, part, text, at.toISOString()],
           ...(bad ? { mood: "bad" as const } : {}),
         })),
+        wide: true,
         empty: "nothing has happened yet",
       },
     };

@@ -32,6 +32,8 @@ export type Mood = "good" | "bad" | "waiting";
 export interface Table {
   readonly columns: readonly Column[];
   readonly rows: readonly Row[];
+  /** Needs the whole width of a page. */
+  readonly wide?: boolean;
   /** Shown instead of rows when there are none. */
   readonly empty: string;
 }

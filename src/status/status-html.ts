@@ -15,20 +15,23 @@ body { font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 72rem; p
 header { display: flex; flex-wrap: wrap; gap: .25rem 1rem; align-items: baseline; margin-bottom: 1.25rem; }
 h1 { font-size: 1.35rem; margin: 0; }
 h2 { font-size: 1rem; margin: 0 0 .5rem; }
-main { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 1rem; }
+main { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); grid-auto-flow: dense; gap: 1rem; align-items: start; }
 section { border: 1px solid var(--line); border-radius: .5rem; padding: .9rem 1rem; min-width: 0; }
 section.wide { grid-column: 1 / -1; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem; margin: 0; }
 dt { opacity: .7; }
 dd { margin: 0; overflow-wrap: anywhere; }
+dl + .scroll, dl + .empty { margin-top: .75rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .93em; }
 th, td { text-align: left; padding: .2rem .75rem .2rem 0; vertical-align: top; }
+td:last-child { overflow-wrap: anywhere; padding-right: 0; }
+td.unit { white-space: nowrap; }
+tr:last-child td { border-bottom: 0; }
 th { font-weight: 600; border-bottom: 1px solid var(--line); white-space: nowrap; }
 td { border-bottom: 1px solid var(--soft); }
 .good { color: var(--good); } .bad { color: var(--bad); font-weight: 600; } .waiting { color: var(--waiting); }
 .good::before { content: "\\2713\\a0"; } .bad::before { content: "\\2717\\a0"; } .waiting::before { content: "\\2026\\a0"; }
-td.good::before, td.bad::before, td.waiting::before { display: inline; }
 .empty, .when { opacity: .7; }
 `;
 
@@ -63,7 +66,7 @@ ${document.map(sectionHtml).join("\n")}
 
 function sectionHtml({ key, title, facts, table }: StatusSection): string {
   const list = facts.length === 0 ? "" : `<dl>${facts.map(factHtml).join("")}</dl>`;
-  const wide = table !== undefined && table.columns.length > 2 ? ' class="wide"' : "";
+  const wide = table?.wide === true ? ' class="wide"' : "";
   const rows = table === undefined ? "" : tableHtml(table);
   return `<section id="${escaped(key)}"${wide}><h2>${escaped(title)}</h2>${list}${rows}</section>`;
 }
@@ -78,7 +81,8 @@ function tableHtml({ columns, rows, empty }: Table): string {
   const body = rows.map(({ cells, mood }) => {
     // The mood marks the first cell: one sign a row is enough.
     const texts = columns.map(
-      ({ unit }, index) => `<td${index === 0 ? classOf(mood) : ""}>${escaped(shown(cells[index], unit))}</td>`,
+      ({ unit }, index) =>
+        `<td${classOf(index === 0 ? mood : unit && "unit")}>${escaped(shown(cells[index], unit))}</td>`,
     );
     return `<tr>${texts.join("")}</tr>`;
   });

@@ -3,7 +3,7 @@ import { describeError } from "../foundation/errors.ts";
 import type { Log } from "../foundation/log.ts";
 import type { Clock } from "../foundation/time.ts";
 import type { GrpcServer } from "../protocol/grpc-server.ts";
-import { paths } from "../protocol/names.ts";
+import { paths, typeUrls } from "../protocol/names.ts";
 import { peerOf } from "../system/network.ts";
 import { effectiveUid } from "../system/process.ts";
 import { listenUnix, type UnixListener } from "../system/unix-sockets.ts";
@@ -11,7 +11,7 @@ import type { ApplicationHealth, XdsHooks } from "./own-types.ts";
 import type { Patience, ProxyStream, ProxyStreamDeps } from "./proxy-stream.ts";
 import { Backoff } from "./reconnect.ts";
 import type { XdsMetrics } from "./xds-metrics.ts";
-import type { XdsStatus } from "./xds-status.ts";
+import type { ConfiguredEnvoy, XdsStatus } from "./xds-status.ts";
 
 export interface AdsProxyDeps {
   readonly config: ControlPlaneConfig;
@@ -43,6 +43,7 @@ const defaultPatience: Patience = { hold: 20_000, firstAnswer: 60_000, beforeTok
 export function createAdsProxy(deps: AdsProxyDeps): AdsProxy {
   const { config, clock, log } = deps;
   const streams = new Map<number, ProxyStream>();
+  const configured = new Map<number | undefined, ConfiguredEnvoy>();
   const backoff = new Backoff(clock, deps.random);
   let listener: UnixListener | undefined;
   let server: GrpcServer | undefined;
@@ -63,6 +64,19 @@ export function createAdsProxy(deps: AdsProxyDeps): AdsProxy {
     patience: { ...defaultPatience, ...deps.patience },
     health: () => health,
     stuck: { inRow: 0 },
+    onBug: deps.onBug,
+    onReceived: (pid, typeUrl) => {
+      if (typeUrl !== typeUrls.cluster && typeUrl !== typeUrls.listener) return;
+      const before = configured.get(pid) ?? { pid, clusters: false, listeners: false };
+      configured.delete(pid);
+      configured.set(pid, {
+        pid,
+        clusters: before.clusters || typeUrl === typeUrls.cluster,
+        listeners: before.listeners || typeUrl === typeUrls.listener,
+      });
+      // A few lives of Envoy are enough; more would be kept for nothing.
+      for (const old of configured.keys()) if (configured.size > 8) configured.delete(old);
+    },
     onUpstream: (reason) => {
       reachable = reason === undefined ? "yes" : "no";
       upstreamReason = reason ?? "";
@@ -70,7 +84,7 @@ export function createAdsProxy(deps: AdsProxyDeps): AdsProxy {
   };
 
   const load = async (): Promise<GrpcServer> => {
-    const [{ createGrpcServer }, { startProxyStream }] = await Promise.all([
+    const [{ createGrpcServer }, { ProxyStream: Stream }] = await Promise.all([
       import("../protocol/grpc-server.ts"),
       import("./proxy-stream.ts"),
     ]);
@@ -84,12 +98,11 @@ export function createAdsProxy(deps: AdsProxyDeps): AdsProxy {
           const id = ids;
           const pid = peerOf(call.socket as Parameters<typeof peerOf>[0])?.pid;
           log.info("Envoy asks for its configuration", { stream: id, pid, variant });
-          streams.set(
-            id,
-            startProxyStream(streamDeps, call, { id, pid, variant }, () => {
-              streams.delete(id);
-            }),
-          );
+          const stream = new Stream(streamDeps, call, { id, pid, variant }, () => {
+            streams.delete(id);
+          });
+          streams.set(id, stream);
+          stream.start();
         };
       },
     });
@@ -125,6 +138,7 @@ export function createAdsProxy(deps: AdsProxyDeps): AdsProxy {
       reachable,
       reason: upstreamReason,
       failures: backoff.failures,
+      configured: [...configured.values()],
       streams: [...streams.values()].map((one) => one.status()),
       turnedAway,
     }),

@@ -1,11 +1,10 @@
-import type { IncomingHttpHeaders } from "node:http2";
 import type { ControlPlaneConfig } from "../config/control-plane-config.ts";
 import { describeError } from "../foundation/errors.ts";
 import type { Log } from "../foundation/log.ts";
 import { type Clock, type Millis, pause } from "../foundation/time.ts";
 import { readToken } from "../identity/token.ts";
 import { begin, finish, type RawCall } from "../protocol/grpc-server.ts";
-import { decodeMessage, grpcStatus, statusName } from "../protocol/grpc-status.ts";
+import { grpcStatus, statusName } from "../protocol/grpc-status.ts";
 import { shortType, typeUrls } from "../protocol/names.ts";
 import { giveMemoryBackSoon } from "../system/memory-return.ts";
 import type { RequestFacts, ResponseFacts, Variant } from "./discovery-reading.ts";
@@ -13,7 +12,9 @@ import { RequestForwarder, ResponseForwarder } from "./forwarders.ts";
 import { type ApplicationHealth, OwnTypes, type XdsHooks } from "./own-types.ts";
 import { type Backoff, watchdogDelay } from "./reconnect.ts";
 import { isFirstWildcard, StreamRecord } from "./stream-record.ts";
+import { Timers } from "./timers.ts";
 import { openUpstream, type UpstreamStream } from "./upstream.ts";
+import { listenForEnd, type UpstreamEnd } from "./upstream-end.ts";
 import type { XdsMetrics } from "./xds-metrics.ts";
 import type { StreamStatus } from "./xds-status.ts";
 
@@ -37,142 +38,174 @@ export interface ProxyStreamDeps {
   readonly health: () => ApplicationHealth | undefined;
   /** Tells what is known of the control plane now: undefined when all is well. */
   readonly onUpstream: (reason: string | undefined) => void;
+  /** Envoy of that pid has got a response of this type. */
+  readonly onReceived: (pid: number | undefined, typeUrl: string) => void;
   /** Watchdog renewals in a row, over all streams. */
   readonly stuck: { inRow: number };
+  readonly onBug: (error: unknown) => void;
 }
 
-/** Envoy's stream and the one to the control plane that belongs to it. */
-export interface ProxyStream {
-  status(): StreamStatus;
-  sendHealth(health: ApplicationHealth): void;
-  close(): void;
+export interface StreamFacts {
+  readonly id: number;
+  readonly pid: number | undefined;
+  readonly variant: Variant;
 }
 
 const LARGE = 4 * 1024 * 1024;
 
-/** Starts at once; `onClosed` is called when nothing of it is left. */
-export function startProxyStream(
-  deps: ProxyStreamDeps,
-  call: RawCall,
-  facts: { readonly id: number; readonly pid: number | undefined; readonly variant: Variant },
-  onClosed: () => void,
-): ProxyStream {
-  const { clock, config, metrics, backoff } = deps;
-  const { variant } = facts;
-  const log = deps.log;
-  const address = `${config.xds.host}:${config.xds.port}`;
-  const record = new StreamRecord();
-  const stopped = new AbortController();
-  const timers = new Map<string, () => void>();
-  let state: StreamStatus["state"] = "connecting";
-  let reason = "connecting to the control plane";
-  let since = clock.monotonic();
-  let upstream: UpstreamStream | undefined;
-  let requests: RequestForwarder | undefined;
-  let subscribed = false;
+/** Envoy's stream and the one to the control plane that belongs to it. `onClosed`: nothing of it is left. */
+export class ProxyStream {
+  readonly #deps: ProxyStreamDeps;
+  readonly #call: RawCall;
+  readonly #facts: StreamFacts;
+  readonly #onClosed: () => void;
+  readonly #address: string;
+  readonly #record = new StreamRecord();
+  readonly #stopped = new AbortController();
+  readonly #timers: Timers;
+  readonly #own: OwnTypes;
+  #state: StreamStatus["state"] = "connecting";
+  #reason = "connecting to the control plane";
+  #since: Millis;
+  #upstream: UpstreamStream | undefined;
+  #requests: RequestForwarder | undefined;
+  #subscribed = false;
 
-  const enter = (next: StreamStatus["state"], why: string): void => {
-    state = next;
-    reason = why;
-    since = clock.monotonic();
-  };
-  const arm = (name: string, delay: Millis, fire: () => void): void => {
-    timers.get(name)?.();
-    timers.set(name, clock.after(delay, fire));
-  };
-  const disarm = (name: string): void => {
-    timers.get(name)?.();
-    timers.delete(name);
-  };
+  constructor(deps: ProxyStreamDeps, call: RawCall, facts: StreamFacts, onClosed: () => void) {
+    this.#deps = deps;
+    this.#call = call;
+    this.#facts = facts;
+    this.#onClosed = onClosed;
+    this.#address = `${deps.config.xds.host}:${deps.config.xds.port}`;
+    this.#since = deps.clock.monotonic();
+    this.#timers = new Timers(deps.clock);
+    this.#own = new OwnTypes(facts.variant, deps.hooks, deps.log, (message) => this.#requests?.inject(message));
+  }
 
-  /** Whatever ends the stream comes here, once. */
-  const end = (code: number, text: string): void => {
-    if (state === "closed") return;
-    enter("closed", text);
-    stopped.abort();
-    for (const cancel of timers.values()) cancel();
-    finish(call.stream, code, text);
-    upstream?.close();
-    onClosed();
-  };
+  /** Connects and forwards until one side ends it. */
+  start(): void {
+    const { stream } = this.#call;
+    stream.once("close", () => {
+      if (this.#state === "closed") return;
+      const orderly = stream.rstCode === 0 || stream.rstCode === 8;
+      this.#deps.metrics.envoyTermination(orderly ? "cancelled" : "error");
+      this.#end(grpcStatus.cancelled, "Envoy ended the stream");
+    });
+    this.#connect().catch((error: unknown) => {
+      this.#deps.onBug(error);
+      this.#end(grpcStatus.internal, "internal error");
+    });
+  }
 
-  const own = new OwnTypes(variant, deps.hooks, log, (message) => requests?.inject(message));
+  status(): StreamStatus {
+    return {
+      ...this.#facts,
+      state: this.#state,
+      since: this.#since,
+      reason: this.#reason,
+      receivedClusters: this.#record.received(typeUrls.cluster),
+      receivedListeners: this.#record.received(typeUrls.listener),
+      types: this.#record.status(),
+    };
+  }
 
-  const onRequest = (request: RequestFacts): void => {
-    metrics.request();
-    const refused = record.request(request);
-    const type = shortType(request.typeUrl);
-    log.debug("request", { stream: facts.id, type, names: request.names, nonce: request.nonce, bytes: request.size });
-    if (refused !== undefined) {
-      metrics.reject(type);
-      log.warn("Envoy refused a configuration", { type, text: refused });
+  sendHealth(health: ApplicationHealth): void {
+    if (this.#subscribed) this.#own.sendHealth(health);
+  }
+
+  close(): void {
+    this.#end(grpcStatus.unavailable, "the agent stops");
+  }
+
+  /** Whatever ends the stream comes here; the first reason counts. */
+  #end(code: number, text: string): void {
+    if (this.#state === "closed") return;
+    this.#enter("closed", text);
+    this.#stopped.abort();
+    this.#timers.disarmAll();
+    finish(this.#call.stream, code, text);
+    this.#upstream?.close();
+    this.#onClosed();
+  }
+
+  #enter(state: StreamStatus["state"], reason: string): void {
+    this.#state = state;
+    this.#reason = reason;
+    this.#since = this.#deps.clock.monotonic();
+  }
+
+  async #connect(): Promise<void> {
+    const { clock, backoff, config, patience } = this.#deps;
+    const { signal } = this.#stopped;
+    const giveUpAt = clock.monotonic() + patience.hold;
+    while (this.#state === "connecting") {
+      await pause(clock, backoff.wait(), signal);
+      if (signal.aborted) return;
+      try {
+        const upstream = await openUpstream(config, this.#call.path, this.#call.headers, clock);
+        if (signal.aborted) upstream.close();
+        else this.#join(upstream);
+      } catch (error) {
+        if (!signal.aborted) this.#failedToConnect(error, giveUpAt);
+      }
     }
-    if (isFirstWildcard(request)) watch(request.typeUrl);
-    if (request.typeUrl !== typeUrls.listener || subscribed) return;
-    subscribed = true;
-    own.subscribe();
-    const health = deps.health();
-    if (health !== undefined) own.sendHealth(health);
-  };
+  }
 
-  /** The progress watchdog: silence after the first answer is normal, before it it is not. */
-  const watch = (typeUrl: string): void => {
-    const limit = watchdogDelay(deps.patience.firstAnswer, deps.stuck.inRow);
-    arm(`answer ${typeUrl}`, limit, () => {
-      const type = shortType(typeUrl);
-      deps.stuck.inRow += 1;
-      backoff.failed();
-      log.warn("the control plane does not answer; the stream is renewed", { type, address, after: limit });
-      deps.onUpstream(`no answer to ${type} within ${limit} ms`);
-      metrics.upstreamTermination("error");
-      end(grpcStatus.unavailable, `the control plane at ${address} gave no ${type} within ${limit} ms`);
-    });
-  };
-
-  const onForwarded = (response: ResponseFacts): void => {
-    metrics.response();
-    record.response(response);
-    disarm(`answer ${response.typeUrl}`);
-    backoff.succeeded();
-    deps.stuck.inRow = 0;
-    deps.onUpstream(undefined);
-    reason = "";
-    if (response.size > LARGE) giveMemoryBackSoon(clock);
-    log.debug("response", {
-      stream: facts.id,
-      type: shortType(response.typeUrl),
-      version: response.version,
-      resources: response.resources,
-      bytes: response.size,
-    });
-  };
+  #failedToConnect(error: unknown, giveUpAt: Millis): void {
+    const { backoff, metrics, log, clock, onUpstream } = this.#deps;
+    backoff.failed();
+    metrics.upstreamFailure();
+    this.#reason = `cannot reach the control plane at ${this.#address}: ${describeError(error)}`;
+    onUpstream(this.#reason);
+    // The first and then ever fewer: the reason stands in the status all the time.
+    if (backoff.failures <= 3 || backoff.failures % 20 === 0)
+      log.warn("cannot reach the control plane", { address: this.#address, error, failures: backoff.failures });
+    if (clock.monotonic() >= giveUpAt) this.#end(grpcStatus.unavailable, this.#reason);
+  }
 
   /** Bytes in both directions, each side waiting for the other. */
-  const join = (to: UpstreamStream): void => {
-    const [down, up] = [call.stream, to.stream];
-    let blocked = false;
-    requests = new RequestForwarder(
-      variant,
+  #join(upstream: UpstreamStream): void {
+    this.#upstream = upstream;
+    this.#enter("open", "waiting for the first answer");
+    const [down, up] = [this.#call.stream, upstream.stream];
+    const requests = new RequestForwarder(
+      this.#facts.variant,
       (bytes) => {
         if (!up.destroyed && !up.writableEnded && !up.write(bytes)) down.pause();
       },
-      onRequest,
+      (facts) => this.#onRequest(facts),
     );
-    const responses = new ResponseForwarder(variant, {
+    this.#requests = requests;
+    const responses = this.#responses(upstream);
+    up.on("drain", () => down.resume());
+    up.on("data", (chunk: Buffer) => responses.push(chunk));
+    down.on("data", (chunk: Buffer) => requests.push(chunk));
+    down.once("end", () => up.end());
+    listenForEnd(
+      upstream,
+      this.#address,
+      (headers) => begin(down, headers),
+      (end) => this.#onUpstreamEnd(end),
+    );
+    this.#renewBeforeTokenEnd(upstream);
+  }
+
+  #responses({ stream: up }: UpstreamStream): ResponseForwarder {
+    const down = this.#call.stream;
+    let blocked = false;
+    down.on("drain", () => {
+      if (!blocked) up.resume();
+    });
+    return new ResponseForwarder(this.#facts.variant, {
       send: (bytes) => {
         if (!down.destroyed && !down.writableEnded && !down.write(bytes)) up.pause();
       },
-      onForwarded,
-      onKept: (response, message) => {
-        metrics.response();
-        own.take(response, message);
+      onForwarded: (facts) => this.#onForwarded(facts),
+      onKept: (facts, message) => {
+        this.#deps.metrics.response();
+        this.#own.take(facts, message);
       },
-      rewrite: (typeUrl) => {
-        const { rewriteExtensions } = deps.hooks;
-        return typeUrl === typeUrls.extensionConfig && rewriteExtensions !== undefined
-          ? (message) => rewriteExtensions(message, variant)
-          : undefined;
-      },
+      rewrite: (typeUrl) => this.#rewriteOf(typeUrl),
       onBlocked: () => {
         blocked = true;
         up.pause();
@@ -181,138 +214,93 @@ export function startProxyStream(
         blocked = false;
         if (!down.writableNeedDrain) up.resume();
       },
-      onBroken: (why) => end(grpcStatus.internal, why),
+      onBroken: (why) => this.#end(grpcStatus.internal, why),
     });
-    up.on("drain", () => down.resume());
-    down.on("drain", () => {
-      if (!blocked) up.resume();
-    });
-    up.on("data", (chunk: Buffer) => responses.push(chunk));
-    down.on("data", (chunk: Buffer) => requests?.push(chunk));
-    down.once("end", () => up.end());
+  }
 
-    listenForEnd(to);
-  };
+  #rewriteOf(typeUrl: string): ((message: Buffer) => Promise<Buffer>) | undefined {
+    const { rewriteExtensions } = this.#deps.hooks;
+    if (typeUrl !== typeUrls.extensionConfig || rewriteExtensions === undefined) return undefined;
+    return (message) => rewriteExtensions(message, this.#facts.variant);
+  }
+
+  #onRequest(request: RequestFacts): void {
+    const { metrics, log, health } = this.#deps;
+    metrics.request();
+    const refused = this.#record.request(request);
+    const type = shortType(request.typeUrl);
+    const { names, nonce, size } = request;
+    log.debug("request", { stream: this.#facts.id, type, names, nonce, bytes: size });
+    if (refused !== undefined) {
+      metrics.reject(type);
+      log.warn("Envoy refused a configuration", { type, text: refused });
+    }
+    if (isFirstWildcard(request)) this.#watch(request.typeUrl);
+    if (request.typeUrl !== typeUrls.listener || this.#subscribed) return;
+    this.#subscribed = true;
+    this.#own.subscribe();
+    const known = health();
+    if (known !== undefined) this.#own.sendHealth(known);
+  }
+
+  /** The progress watchdog: silence after the first answer is normal, before it it is not. */
+  #watch(typeUrl: string): void {
+    const { stuck, backoff, log, metrics, onUpstream, patience } = this.#deps;
+    const limit = watchdogDelay(patience.firstAnswer, stuck.inRow);
+    const type = shortType(typeUrl);
+    this.#timers.arm(`answer ${typeUrl}`, limit, () => {
+      stuck.inRow += 1;
+      backoff.failed();
+      log.warn("the control plane does not answer; the stream is renewed", { type, address: this.#address, limit });
+      onUpstream(`no answer to ${type} within ${limit} ms`);
+      metrics.upstreamTermination("error");
+      this.#end(grpcStatus.unavailable, `the control plane at ${this.#address} gave no ${type} within ${limit} ms`);
+    });
+  }
+
+  #onForwarded(response: ResponseFacts): void {
+    const { metrics, backoff, stuck, clock, log, onUpstream, onReceived } = this.#deps;
+    const { typeUrl, version, resources, size } = response;
+    metrics.response();
+    this.#record.response(response);
+    this.#timers.disarm(`answer ${typeUrl}`);
+    backoff.succeeded();
+    stuck.inRow = 0;
+    onUpstream(undefined);
+    onReceived(this.#facts.pid, typeUrl);
+    this.#reason = "";
+    if (size > LARGE) giveMemoryBackSoon(clock);
+    log.debug("response", { stream: this.#facts.id, type: shortType(typeUrl), version, resources, bytes: size });
+  }
 
   /** The control plane's end of it: its status reaches Envoy as it is. */
-  const listenForEnd = ({ stream: up }: UpstreamStream): void => {
-    let trailers: IncomingHttpHeaders | undefined;
-    let lost: unknown;
-    up.once("response", (headers) => {
-      if (headers["grpc-status"] !== undefined) trailers = headers;
-      else if (headers[":status"] !== 200) lost = new Error(`it answered with HTTP status ${headers[":status"]}`);
-      else begin(call.stream, passedOn(headers));
-    });
-    up.once("trailers", (headers) => {
-      trailers = headers;
-    });
-    up.on("error", (error) => {
-      lost = error;
-    });
-    const settle = (): void => {
-      if (state === "closed") return;
-      const code = trailers === undefined ? grpcStatus.unavailable : Number(trailers["grpc-status"] ?? 2);
-      const text =
-        trailers === undefined
-          ? `the connection to the control plane at ${address} was lost${lost === undefined ? "" : `: ${describeError(lost)}`}`
-          : decodeMessage(String(trailers["grpc-message"] ?? ""));
-      metrics.upstreamTermination(code === grpcStatus.ok || code === grpcStatus.cancelled ? "cancelled" : "error");
-      // A stream that brought nothing counts like a connection that failed.
-      const brought = record.received(typeUrls.cluster) || record.received(typeUrls.listener);
-      if (!brought || code !== grpcStatus.ok) backoff.failed();
-      const why = code === grpcStatus.ok ? "the control plane ended the stream" : `${statusName(code)}: ${text}`;
-      deps.onUpstream(code === grpcStatus.ok ? undefined : why);
-      log.info("the control plane's stream ended", { stream: facts.id, address, status: statusName(code), text });
-      end(code, text);
-    };
-    // After its trailers nothing can come; "close" would wait for our own half.
-    up.once("end", () => {
-      if (trailers !== undefined) settle();
-    });
-    up.once("close", settle);
-  };
+  #onUpstreamEnd({ code, text }: UpstreamEnd): void {
+    if (this.#state === "closed") return;
+    const { metrics, backoff, log, onUpstream } = this.#deps;
+    const orderly = code === grpcStatus.ok || code === grpcStatus.cancelled;
+    metrics.upstreamTermination(orderly ? "cancelled" : "error");
+    // A stream that brought nothing counts like a connection that failed.
+    const brought = this.#record.received(typeUrls.cluster) || this.#record.received(typeUrls.listener);
+    if (!brought || code !== grpcStatus.ok) backoff.failed();
+    onUpstream(code === grpcStatus.ok ? undefined : `${statusName(code)}: ${text}`);
+    log.info("the control plane's stream ended", { stream: this.#facts.id, status: statusName(code), text });
+    this.#end(code, text);
+  }
 
   /** Before the token ends, and only when the file holds another one: without that nothing would be won. */
-  const renewBeforeTokenEnd = (to: UpstreamStream): void => {
-    const { expires, token } = to.credentials;
+  #renewBeforeTokenEnd(upstream: UpstreamStream): void {
+    const { clock, config, patience, log, metrics } = this.#deps;
+    const { expires, token } = upstream.credentials;
     if (expires === undefined) return;
-    const left = expires.getTime() - clock.wall().getTime() - deps.patience.beforeTokenEnd;
-    arm("token", Math.max(left, Math.min(1_000, deps.patience.beforeTokenEnd)), () => {
-      const next = token === undefined ? undefined : readToken(config.tokenPath);
-      const mayWait = token !== undefined && (next === undefined || next.text === token.text);
-      if (mayWait) {
-        arm("token", Math.min(30_000, deps.patience.beforeTokenEnd), () => renewBeforeTokenEnd(to));
-        return;
-      }
-      log.info("the stream is renewed before its token ends", { stream: facts.id });
+    const left = expires.getTime() - clock.wall().getTime() - patience.beforeTokenEnd;
+    const again = Math.min(30_000, patience.beforeTokenEnd);
+    this.#timers.arm("token", Math.max(left, again), () => {
+      const now = token === undefined ? undefined : readToken(config.tokenPath);
+      const nothingNew = token !== undefined && (now === undefined || now.text === token.text);
+      if (nothingNew) return this.#renewBeforeTokenEnd(upstream);
+      log.info("the stream is renewed before its token ends", { stream: this.#facts.id });
       metrics.upstreamTermination("cancelled");
-      end(grpcStatus.unavailable, "the stream is renewed because its token ends soon");
+      this.#end(grpcStatus.unavailable, "the stream is renewed because its token ends soon");
     });
-  };
-
-  const connect = async (): Promise<void> => {
-    const giveUpAt = clock.monotonic() + deps.patience.hold;
-    while (state === "connecting") {
-      await pause(clock, backoff.wait(), stopped.signal);
-      if (stopped.signal.aborted) return;
-      try {
-        const to = await openUpstream(config, call.path, call.headers, clock);
-        if (stopped.signal.aborted) return to.close();
-        upstream = to;
-        enter("open", "waiting for the first answer");
-        join(to);
-        renewBeforeTokenEnd(to);
-        return;
-      } catch (error) {
-        if (stopped.signal.aborted) return;
-        failedToConnect(error, giveUpAt);
-      }
-    }
-  };
-
-  const failedToConnect = (error: unknown, giveUpAt: Millis): void => {
-    backoff.failed();
-    metrics.upstreamFailure();
-    reason = `cannot reach the control plane at ${address}: ${describeError(error)}`;
-    deps.onUpstream(reason);
-    if (backoff.failures <= 3 || backoff.failures % 20 === 0)
-      log.warn("cannot reach the control plane", { address, error, failures: backoff.failures });
-    if (clock.monotonic() >= giveUpAt) end(grpcStatus.unavailable, reason);
-  };
-
-  call.stream.once("close", () => {
-    if (state === "closed") return;
-    metrics.envoyTermination(call.stream.rstCode === 0 || call.stream.rstCode === 8 ? "cancelled" : "error");
-    end(grpcStatus.cancelled, "Envoy ended the stream");
-  });
-  if (call.stream.destroyed) end(grpcStatus.cancelled, "Envoy ended the stream");
-  else
-    connect().catch((error: unknown) => {
-      log.error("internal error", { where: "ADS proxy", error });
-      end(grpcStatus.internal, "internal error");
-    });
-
-  return {
-    status: () => ({
-      ...facts,
-      state,
-      since,
-      reason,
-      receivedClusters: record.received(typeUrls.cluster),
-      receivedListeners: record.received(typeUrls.listener),
-      types: record.status(),
-    }),
-    sendHealth: (health) => {
-      if (subscribed) own.sendHealth(health);
-    },
-    close: () => end(grpcStatus.unavailable, "the agent stops"),
-  };
+  }
 }
-
-/** Metadata of the control plane that Envoy may want to see. */
-const passedOn = (headers: IncomingHttpHeaders): Record<string, string> =>
-  Object.fromEntries(
-    Object.entries(headers).flatMap(([name, value]) =>
-      name.startsWith(":") || name === "content-type" || typeof value !== "string" ? [] : [[name, value]],
-    ),
-  );

@@ -14,8 +14,17 @@ export interface XdsStatus {
   readonly failures: number;
   /** One for each Envoy stream that is there, oldest first. */
   readonly streams: readonly StreamStatus[];
+  /** Envoys that got their first clusters or listeners, on whatever stream: it stays so when a stream ends. */
+  readonly configured: readonly ConfiguredEnvoy[];
   /** Connections that were turned away because of their uid. */
   readonly turnedAway: number;
+}
+
+export interface ConfiguredEnvoy {
+  /** Undefined where the pid of a peer can't be read: then it stands for all. */
+  readonly pid: number | undefined;
+  readonly clusters: boolean;
+  readonly listeners: boolean;
 }
 
 export interface StreamStatus {

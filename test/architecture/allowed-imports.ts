@@ -78,7 +78,7 @@ export const nodeModules: Readonly<Record<string, readonly string[]>> = {
   protocol: ["node:http2", "node:stream"],
   config: ["node:path"],
   // The example application of `pilotfish demo`.
-  cli: ["node:http"],
+  cli: ["node:http", "node:https", "node:tls"],
 };
 
 /** Packages by folder ("*": everywhere). */

@@ -130,11 +130,9 @@ if ! setpriv --reuid ${uid} --regid ${gid} --clear-groups test -x '${pilotfish}'
   keep=$(mktemp -d) && mount --bind '${root}' "$keep" && mount -t tmpfs -o mode=755 none "$top" &&
   mkdir -p '${root}' && mount --move "$keep" '${root}'
 fi`;
-  return [
-    ...namespace.prefix,
-    ...["unshare", "--mount", "sh", "-c", `${open}${script}`, "sh"],
-    ...["setpriv", "--reuid", String(uid), "--regid", String(gid), "--clear-groups", ...more, "--"],
-  ];
+  const mount = ["unshare", "--mount", "sh", "-c", `${open}${script}`, "sh"];
+  const become = ["setpriv", "--reuid", String(uid), "--regid", String(gid), "--clear-groups", ...more, "--"];
+  return [...namespace.prefix, ...mount, ...become];
 }
 
 /** `pilotfish proxy` in the pod as the sidecar's user, ready. */

@@ -92,6 +92,6 @@ describe("facts of an override are Envoy's", () => {
       .trim()
       .split("\n")
       .map((line) => line.split("::")[0]);
-    expect(names.toSorted()).toEqual(rendered.facts.staticListeners.map((one) => one.name).toSorted());
+    expect(new Set(names)).toEqual(new Set(rendered.facts.staticListeners.map((one) => one.name)));
   });
 });

@@ -8,8 +8,8 @@ const run = promisify(execFile);
 const program = join(root, "test/programs/bin/many-orphans.ts");
 
 async function facts(prefix: readonly string[], env: NodeJS.ProcessEnv = {}) {
-  const [file = process.execPath, ...args] = [...prefix, process.execPath, program, "1000", "50"];
-  const { stdout } = await run(file, args, { env: { ...process.env, ...env } });
+  const words = [...prefix, process.execPath, program, "1000", "50"];
+  const { stdout } = await run(words[0] ?? "", words.slice(1), { env: { ...process.env, ...env } });
   return JSON.parse(stdout) as { pid: number; subreaper: boolean; wrong: number; zombies: number };
 }
 

@@ -188,7 +188,7 @@ describe("events", () => {
     expect(events.all).toHaveLength(50);
     expect(events.all[0]?.text).toBe("event 10");
     const rows = events.section().table?.rows ?? [];
-    expect(rows[0]).toEqual({ cells: ["2030-01-01T00:00:59.000Z", 1_000, "envoy", "event 59"], mood: "bad" });
+    expect(rows[0]).toEqual({ cells: [1_000, "envoy", "event 59", "2030-01-01T00:00:59.000Z"], mood: "bad" });
     events.add("envoy", "x".repeat(10_000));
     expect(events.all.at(-1)?.text).toHaveLength(500);
   });

@@ -1,7 +1,7 @@
 import { Unavailable } from "../../foundation/errors.ts";
 import { realClock } from "../../system/clock.ts";
 import { onSignals } from "../../system/early-signals.ts";
-import { executable, writeWhole } from "../../system/files.ts";
+import { executable } from "../../system/files.ts";
 import { httpRequest } from "../../system/http-client.ts";
 import { freePort } from "../../system/network.ts";
 import { inCheckout, ownLauncher } from "../../system/own-program.ts";
@@ -9,8 +9,10 @@ import { type ExitReport, startProgram } from "../../system/programs.ts";
 import { temporaryFolder } from "../../system/temporary-folder.ts";
 import type { Call } from "../command.ts";
 import { exitCodes } from "../exit-codes.ts";
+import type { DemoPorts } from "./discovery-resources.ts";
 import { exampleApplication } from "./example-application.ts";
-import { type DemoPorts, staticConfiguration } from "./static-configuration.ts";
+import { startMesh } from "./mesh.ts";
+import { askSecurely } from "./mutual-tls.ts";
 import { type DemoStep, demoSteps } from "./steps.ts";
 
 /** Ports that people know, when they are free. */
@@ -20,6 +22,7 @@ const usual: DemoPorts = {
   readiness: 15021,
   prometheus: 15090,
   service: 8080,
+  secure: 8443,
   application: 9080,
 };
 const READY_WITHIN = 30_000;
@@ -28,22 +31,25 @@ export async function run(call: Call): Promise<number> {
   const folder = temporaryFolder("pilotfish-demo");
   const ports = await choosePorts();
   const application = await exampleApplication(ports.application);
+  const plane = await startMesh(folder.path, ports);
   try {
-    return await show(call, folder.path, ports);
+    return await show(call, folder.path, ports, plane.tlsPort ?? 0);
   } finally {
+    await plane.close();
     application.close();
     folder.remove();
   }
 }
 
-async function show(call: Call, folder: string, ports: DemoPorts): Promise<number> {
+async function show(call: Call, folder: string, ports: DemoPorts, planePort: number): Promise<number> {
   const asked = Promise.withResolvers<void>();
   onSignals(() => asked.resolve());
-  call.out(portTable(ports));
-  const proxy = startProxy(call, folder, ports);
-  const steps = demoSteps(ports, (port, path) =>
-    httpRequest({ to: { host: "127.0.0.1", port }, path, timeout: 10_000, limit: 64 * 1024 * 1024 }),
-  );
+  call.out(portTable(ports, planePort, folder));
+  const proxy = startProxy(call, folder, ports, planePort);
+  const get = (port: number, path: string) =>
+    httpRequest({ to: { host: "127.0.0.1", port }, path, timeout: 10_000, limit: 64 * 1024 * 1024 });
+  const certificates = `${folder}/certificates`;
+  const steps = demoSteps(ports, get, { certificates, ask: async () => askSecurely(ports.secure, certificates) });
   const failed = await showSteps(call, steps, proxy.exited);
   if (failed === 0 && call.flags.values.get("once") === undefined) {
     call.out("\nEverything stands. Try the commands above; Ctrl-C ends it.\n");
@@ -57,16 +63,21 @@ interface RunningProxy {
   readonly exited: Promise<ExitReport>;
 }
 
-function startProxy(call: Call, folder: string, ports: DemoPorts): RunningProxy {
+function startProxy(call: Call, folder: string, ports: DemoPorts, planePort: number): RunningProxy {
   const envoy = call.env.get("PILOTFISH_ENVOY") ?? inCheckout(".envoy/bin/envoy");
   if (executable(envoy) !== "yes")
     throw new Unavailable(
       `cannot show anything: there is no Envoy at "${envoy}"; run "npm run setup", or set PILOTFISH_ENVOY`,
     );
-  const custom = `${folder}/envoy.json`;
-  writeWhole(custom, JSON.stringify(staticConfiguration(ports)), 0o600);
   const exited = Promise.withResolvers<ExitReport>();
-  const words = ["proxy", "sidecar", "--customConfigFile", custom, "--proxyAdminPort", String(ports.admin)];
+  const words = [
+    "proxy",
+    "sidecar",
+    "--discoveryAddress",
+    `localhost:${planePort}`,
+    "--proxyAdminPort",
+    String(ports.admin),
+  ];
   const program = startProgram(
     ownLauncher(),
     [...words, "--statusPort", String(ports.status), "--concurrency", "1"],
@@ -87,7 +98,9 @@ function demoEnvironment(
     ["PILOTFISH_ENVOY", envoy],
     ["POD_NAME", "demo"],
     ["POD_NAMESPACE", "default"],
+    ["SERVICE_ACCOUNT", "demo"],
     ["INSTANCE_IP", "127.0.0.1"],
+    ["OUTPUT_CERTS", "./certificates"],
     ["ENVOY_STATUS_PORT", String(ports.readiness)],
     ["ENVOY_PROMETHEUS_PORT", String(ports.prometheus)],
     ["ISTIO_PROMETHEUS_ANNOTATIONS", JSON.stringify(scrape)],
@@ -139,14 +152,17 @@ async function choosePorts(): Promise<DemoPorts> {
   return chosen as unknown as DemoPorts;
 }
 
-function portTable(ports: DemoPorts): string {
+function portTable(ports: DemoPorts, planePort: number, folder: string): string {
   const rows: readonly (readonly [keyof DemoPorts, string])[] = [
     ["service", "the example application, through Envoy"],
+    ["secure", "the same over mutual TLS"],
     ["readiness", "readiness, an Envoy listener"],
     ["status", "status and merged metrics, ours"],
     ["prometheus", "Envoy's statistics"],
     ["admin", "Envoy's admin"],
     ["application", "the example application itself"],
   ];
-  return `${rows.map(([name, what]) => `${String(ports[name]).padStart(6)}  ${what}`).join("\n")}\n\n`;
+  const own = rows.map(([name, what]) => `${String(ports[name]).padStart(6)}  ${what}`);
+  const plane = `${String(planePort).padStart(6)}  the embedded control plane; its resources: ${folder}/resources`;
+  return `${[...own, plane].join("\n")}\n\n`;
 }

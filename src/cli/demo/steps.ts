@@ -1,5 +1,6 @@
 import type { HttpAnswer } from "../../system/http-client.ts";
-import type { DemoPorts } from "./static-configuration.ts";
+import type { DemoPorts } from "./discovery-resources.ts";
+import type { SecureAnswer } from "./mutual-tls.ts";
 
 /** One thing that the demo shows, and checks. */
 export interface DemoStep {
@@ -12,8 +13,12 @@ export interface DemoStep {
 
 export type Get = (port: number, path: string) => Promise<HttpAnswer>;
 
-/** In the order in which they are shown. `get` asks 127.0.0.1. */
-export function demoSteps(ports: DemoPorts, get: Get): readonly DemoStep[] {
+/** In the order in which they are shown. `get` asks 127.0.0.1; `certificates` is where the workload's own lie. */
+export function demoSteps(
+  ports: DemoPorts,
+  get: Get,
+  secure: { readonly certificates: string; readonly ask: () => Promise<SecureAnswer> },
+): readonly DemoStep[] {
   return [
     {
       title: "ready, asked through Envoy as the kubelet does",
@@ -24,6 +29,18 @@ export function demoSteps(ports: DemoPorts, get: Get): readonly DemoStep[] {
       title: "a request through Envoy to the example application",
       command: `curl http://127.0.0.1:${ports.service}/`,
       show: async () => expectText(await get(ports.service, "/"), "hello from the example application"),
+    },
+    {
+      title: "the same over mutual TLS, with the certificate that the control plane has signed",
+      command:
+        `curl --insecure --cert ${secure.certificates}/cert-chain.pem --key ${secure.certificates}/key.pem ` +
+        `https://127.0.0.1:${ports.secure}/`,
+      show: async () => expectIdentity(await secure.ask()),
+    },
+    {
+      title: "a caller without a certificate is turned away",
+      command: `curl --insecure https://127.0.0.1:${ports.secure}/`,
+      show: async () => expectRefusal(() => get(ports.secure, "/")),
     },
     {
       title: "one page of metrics: agent, Envoy and application",
@@ -44,6 +61,26 @@ function expectText(answer: HttpAnswer, text: string): string {
   const body = answer.body.toString().trim();
   if (!body.includes(text)) throw new Error(`expected "${text}", got "${body}"`);
   return body;
+}
+
+function expectIdentity({ body, names }: SecureAnswer): string {
+  const identity = /URI:(spiffe:\/\/[^,\s]+)/.exec(names)?.[1];
+  if (identity === undefined) throw new Error(`the certificate carries no SPIFFE name but "${names}"`);
+  return `${body.trim()}, from ${identity}`;
+}
+
+async function expectRefusal(ask: () => Promise<HttpAnswer>): Promise<string> {
+  try {
+    const answer = await ask();
+    throw new UnexpectedAnswer(`it was answered with ${answer.status}`);
+  } catch (error) {
+    if (error instanceof UnexpectedAnswer) throw error;
+    return "refused";
+  }
+}
+
+class UnexpectedAnswer extends Error {
+  override readonly name = "UnexpectedAnswer";
 }
 
 const sources = [

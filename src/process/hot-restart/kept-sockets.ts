@@ -37,7 +37,10 @@ export type RefreshOutcome =
       readonly is: "kept";
       readonly added: readonly SocketKey[];
       readonly dropped: readonly SocketKey[];
-      /** Envoy has no such socket (bind_to_port: false, gone meanwhile) or it is not a listening TCP socket. */
+      /**
+       * Wanted, and Envoy has no such socket (bind_to_port: false, gone meanwhile) or it is not a listening TCP socket.
+       * Not asked for again while the address stays wanted: a mesh has thousands that are not bound.
+       */
       readonly missing: readonly SocketKey[];
     }
   /** It hangs, or its main thread is very busy. What was kept before is still kept. */
@@ -65,6 +68,9 @@ export class KeptSockets {
   readonly #sockets: DatagramSockets;
   readonly #log: Log;
   readonly #kept = new Map<string, { readonly key: SocketKey; readonly descriptor: number }>();
+  /** Addresses for which Envoy has no socket. */
+  readonly #without = new Set<string>();
+  #lastEpoch: number | undefined;
   /** Rises with every drop: a refresh that began before it keeps nothing. */
   #generation = 0;
   #running: Promise<RefreshOutcome> | undefined;
@@ -121,32 +127,59 @@ export class KeptSockets {
   }
 
   async #refresh(place: Place, wanted: Wanted, options: RefreshOptions): Promise<RefreshOutcome> {
-    const generation = this.#generation;
     const all = keysOf(wanted);
     const dropped = this.#dropAllBut(all);
-    const toAsk = options.again === true ? all : all.filter((key) => !this.#kept.has(nameOf(key)));
-    if (toAsk.length === 0) return { is: "kept", added: [], dropped, missing: [] };
+    // Another Envoy may have other listeners under the same addresses.
+    const stillWanted = new Set(options.again === true || place.epoch !== this.#lastEpoch ? [] : wanted.addresses);
+    for (const one of this.#without) if (!stillWanted.has(one)) this.#without.delete(one);
+    this.#lastEpoch = place.epoch;
+    const toAsk = all.filter((key) => options.again === true || !this.#kept.has(nameOf(key)));
+    const added: SocketKey[] = [];
+    const failed = await this.#askForAll(place, toAsk, options.perRequest ?? PER_REQUEST, added);
+    const missing = all.filter((key) => this.#without.has(key.address) && !this.#kept.has(nameOf(key)));
+    return failed ?? { is: "kept", added, dropped, missing };
+  }
+
+  /** Asks for one after the other; what came is in `added`. Undefined when all were answered. */
+  async #askForAll(
+    place: Place,
+    keys: readonly SocketKey[],
+    limit: Millis,
+    added: SocketKey[],
+  ): Promise<RefreshOutcome | undefined> {
+    const toAsk = keys.filter(({ address }) => !this.#without.has(address));
+    if (toAsk.length === 0) return undefined;
     if (this.#asker !== undefined) return { is: "no-answer", waited: 0 };
-    const opened = Asker.open(this.#sockets, place);
-    if (!(opened instanceof Asker)) return { is: "refused", why: opened.why };
-    const [added, missing]: [SocketKey[], SocketKey[]] = [[], []];
+    const generation = this.#generation;
+    const asker = Asker.open(this.#sockets, place);
+    if (!(asker instanceof Asker)) return { is: "refused", why: asker.why };
     for (const key of toAsk) {
-      const answer = await opened.askForSocket(key.address, key.worker, options.perRequest ?? PER_REQUEST);
-      if (typeof answer === "object" && generation !== this.#generation) {
-        if (answer.descriptor !== undefined) this.#sockets.closeDescriptor(answer.descriptor);
-        opened.close();
-        return { is: "dropped" };
+      // No worker has what one of them has not.
+      if (this.#without.has(key.address)) continue;
+      const answer = await asker.askForSocket(key.address, key.worker, limit);
+      if (answer === "no-answer") return this.#waitForDebt(asker, limit);
+      if (typeof answer !== "object" || generation !== this.#generation) {
+        asker.close();
+        return this.#givenUp(answer);
       }
-      if (answer === "no-answer") return this.#waitForDebt(opened, options.perRequest ?? PER_REQUEST);
-      if (typeof answer !== "object") {
-        opened.close();
-        return answer === "nobody" ? { is: "nobody" } : { is: "refused", why: "no right to write to Envoy's socket" };
-      }
-      if (answer.descriptor === undefined) missing.push(key);
+      if (answer.descriptor === undefined) this.#forget(key);
       else if (this.#keep(key, answer.descriptor)) added.push(key);
     }
-    opened.close();
-    return { is: "kept", added, dropped, missing };
+    asker.close();
+    return undefined;
+  }
+
+  /** Envoy has none for this worker, so none for those after it either; one that we kept is nobody's any more. */
+  #forget({ address, worker }: SocketKey): void {
+    this.#without.add(address);
+    for (const key of this.keys()) if (key.address === address && key.worker >= worker) this.#release(key);
+  }
+
+  #givenUp(answer: { readonly descriptor: number | undefined } | "nobody" | "forbidden"): RefreshOutcome {
+    if (answer === "nobody") return { is: "nobody" };
+    if (answer === "forbidden") return { is: "refused", why: "no right to write to Envoy's socket" };
+    if (answer.descriptor !== undefined) this.#sockets.closeDescriptor(answer.descriptor);
+    return { is: "dropped" };
   }
 
   /** The name stays bound until the answer comes. */

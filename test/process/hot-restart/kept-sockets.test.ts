@@ -72,6 +72,34 @@ test("what Envoy does not have, or what is no listening socket, is missing and n
   expect(await refresh(["tcp://10.0.0.1:1"], 1)).toMatchObject({ added: [], missing: [key("tcp://10.0.0.1:1", 0)] });
 });
 
+test("what is missing is asked for once, one worker for all, until it is asked again", async () => {
+  const unbound = Array.from({ length: 50 }, (_, index) => `tcp://10.0.0.${index}:80`);
+  const first = await refresh([A, ...unbound]);
+  expect(first).toMatchObject({ is: "kept", added: [key(A, 0), key(A, 1)] });
+  expect(first.is === "kept" && first.missing.length).toBe(100);
+  expect(envoy.asked).toHaveLength(52);
+  const second = await refresh([A, ...unbound.slice(1)]);
+  expect(second.is === "kept" && second.missing.length).toBe(98);
+  expect(envoy.asked).toHaveLength(52);
+  envoy.listen("tcp://10.0.0.0:80", 2);
+  envoy.listen("tcp://10.0.0.1:80", 2);
+  expect(await refresh([A, ...unbound])).toMatchObject({ added: [key("tcp://10.0.0.0:80", 0), { worker: 1 }] });
+  const again = await refresh([A, ...unbound], 2, { again: true });
+  expect(again).toMatchObject({ added: [key("tcp://10.0.0.1:80", 0), { worker: 1 }] });
+});
+
+test("asked again, what Envoy has no more is let go; fewer workers than thought keep what they have", async () => {
+  envoy.listen(B, 1);
+  expect(await refresh([A, B])).toMatchObject({ missing: [key(B, 1)] });
+  expect(kept.count).toBe(3);
+  envoy.unlisten(A);
+  expect(await refresh([A, B], 2, { again: true })).toMatchObject({
+    added: [],
+    missing: [key(A, 0), key(A, 1), key(B, 1)],
+  });
+  expect(kept.keys()).toEqual([key(B, 0)]);
+});
+
 test("asked again, a listener that came back has its new socket", async () => {
   await refresh([A]);
   const old = sockets.identityOf(kept.descriptorFor(A, 0) ?? -1);

@@ -1,0 +1,158 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { Agent, request } from "node:https";
+import { join } from "node:path";
+import type { TLSSocket } from "node:tls";
+import { noLog } from "../../src/foundation/log.ts";
+import { noIdentityMetrics } from "../../src/identity/identity-metrics.ts";
+import { createWorkloadIdentity, type WorkloadIdentity } from "../../src/identity/workload-identity.ts";
+import { realClock } from "../../src/system/clock.ts";
+import { eventually } from "../helpers/eventually.ts";
+import { root, temporaryFolder } from "../helpers/paths.ts";
+import { ask, drawPorts, type Ports, ProxyRun, portSettings } from "../helpers/proxy.ts";
+import { type World, world } from "../identity/harness.ts";
+import { mtlsListener } from "../sds/real-envoy.ts";
+
+/** The built `pilotfish proxy sidecar` with a real Envoy before the embedded control plane. */
+export interface Whole {
+  readonly world: World;
+  readonly ports: Ports;
+  readonly resources: string;
+  /** Starts the proxy; several may be started one after the other. */
+  start(env?: Record<string, string>): ProxyRun;
+  ready(): Promise<{ readonly status: number; readonly body: string }>;
+  /** Another workload of the mesh: its certificate is the client's. */
+  client(): Promise<WorkloadIdentity>;
+  done(): Promise<void>;
+}
+
+export const resourcesOf = (listener: object): string =>
+  JSON.stringify({
+    resources: [
+      {
+        "@type": "type.googleapis.com/envoy.config.cluster.v3.Cluster",
+        name: "nobody",
+        type: "STATIC",
+        connect_timeout: "1s",
+      },
+      { "@type": "type.googleapis.com/envoy.config.listener.v3.Listener", ...listener },
+    ],
+  });
+
+export async function whole(): Promise<Whole> {
+  const ports = await drawPorts();
+  const folder = temporaryFolder("resources");
+  writeFileSync(join(folder.path, "all.json"), resourcesOf(mtlsListener(ports.listener)));
+  const w = await world({
+    resources: folder.path,
+    descriptors: () => readFileSync(join(root, "dist/envoy-descriptors.json"), "utf8"),
+  });
+  const ends: (() => Promise<void>)[] = [];
+  return {
+    world: w,
+    ports,
+    resources: join(folder.path, "all.json"),
+    start(env = {}) {
+      const settings = portSettings(ports);
+      const run = new ProxyRun({
+        args: [
+          ...settings.args,
+          "--discoveryAddress",
+          `127.0.0.1:${w.plane.tlsPort}`,
+          "--domain",
+          "ns.svc.cluster.local",
+        ],
+        env: {
+          ...settings.env,
+          ISTIOD_SAN: "istiod.istio-system.svc",
+          SERVICE_ACCOUNT: "server",
+          ECC_SIGNATURE_ALGORITHM: "ECDSA",
+          ...env,
+        },
+        files: {
+          "var/run/secrets/istio/root-cert.pem": w.plane.rootCertificate(),
+          "var/run/secrets/tokens/istio-token": "a-token",
+        },
+      });
+      ends.push(() => run.done());
+      return run;
+    },
+    ready: () => ask({ port: ports.status }, "/healthz/ready").catch(() => ({ status: 0, body: "nobody" })),
+    async client() {
+      const identity = createWorkloadIdentity({
+        config: w.config({ identity: "spiffe://cluster.local/ns/ns/sa/client" }),
+        clock: realClock,
+        random: Math.random,
+        log: noLog,
+        metrics: noIdentityMetrics,
+      });
+      identity.start();
+      ends.push(() => identity.stop());
+      await eventually("the client's certificate", () => identity.current() !== undefined);
+      return identity;
+    },
+    async done() {
+      for (const end of ends.reverse()) await end();
+      await w.done();
+      folder.done();
+    },
+  };
+}
+
+export interface MtlsAnswer {
+  readonly status: number;
+  readonly serial: string;
+  readonly uri: string;
+}
+
+/** One request with the client's certificate; on a fresh connection unless an agent is given. */
+export function mtls(port: number, client: WorkloadIdentity, agent?: Agent): Promise<MtlsAnswer> {
+  return new Promise((resolve, reject) => {
+    const sent = request(
+      {
+        host: "127.0.0.1",
+        port,
+        ca: client.roots(),
+        cert: client.current()?.chain,
+        key: client.current()?.key.pem(),
+        agent: agent ?? false,
+        checkServerIdentity: () => undefined,
+        timeout: 10_000,
+      },
+      (answer) => {
+        const peer = (answer.socket as TLSSocket).getPeerCertificate();
+        const [serial, uri] = [peer.serialNumber?.toLowerCase() ?? "", peer.subjectaltname ?? ""];
+        answer.resume().once("end", () => resolve({ status: answer.statusCode ?? 0, serial, uri }));
+      },
+    );
+    sent.once("timeout", () => sent.destroy(new Error("no answer in time")));
+    sent.once("error", reject);
+    sent.end();
+  });
+}
+
+/** Requests on fresh connections, a few at a time, until `enough`; each failure is kept in words. */
+export async function load(
+  port: number,
+  client: WorkloadIdentity,
+  enough: () => boolean,
+): Promise<{ readonly sent: number; readonly failures: readonly string[]; readonly serials: ReadonlySet<string> }> {
+  let sent = 0;
+  const failures: string[] = [];
+  const serials = new Set<string>();
+  const kept = new Agent({ keepAlive: true, maxSockets: 1 });
+  const worker = async (agent?: Agent): Promise<void> => {
+    while (!enough()) {
+      sent += 1;
+      try {
+        const answer = await mtls(port, client, agent);
+        if (answer.status !== 200) failures.push(`HTTP ${answer.status}`);
+        if (answer.serial !== "") serials.add(answer.serial);
+      } catch (error) {
+        failures.push(String(error));
+      }
+    }
+  };
+  await Promise.all([worker(), worker(), worker(kept)]);
+  kept.destroy();
+  return { sent, failures, serials };
+}

@@ -1,0 +1,32 @@
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { type Whole, whole } from "../control-plane/whole.ts";
+import { eventually } from "../helpers/eventually.ts";
+import { ask } from "../helpers/proxy.ts";
+
+let w: Whole;
+beforeEach(async () => {
+  w = await whole();
+});
+afterEach(() => w.done());
+
+const status = async () => (await ask({ port: w.ports.status }, "/status")).body;
+
+test("the page tells of the certificate and of every type that the control plane sent", async () => {
+  w.start();
+  await eventually("ready", async () => (await w.ready()).status === 200);
+  const page = await status();
+  expect(page).toMatch(/\nCertificate\n\+ state +valid\n +identity +spiffe:\/\/cluster\.local\/ns\/ns\/sa\/server\n/);
+  expect(page).toMatch(/\n {2}next one in +\d/);
+  expect(page).toMatch(/\n\+ reachable +yes\n/);
+  expect(page).toMatch(/\n {2}\d+ +delta, open +[\d.]+ m?s +CDS +\d/);
+  expect(page).toMatch(/ LDS +\d/);
+  expect(page).not.toMatch(/BEGIN|PRIVATE|eyJ/);
+});
+
+test("a refusal by the authority is the reason, on the page, too", async () => {
+  w.world.plane.setFaults({ refuse: { calls: "ca", code: 7, text: "not in this mesh" } });
+  w.start();
+  await eventually("the reason is there", async () =>
+    /\nCertificate\n~ state +waiting\n +because .*not in this mesh/.test(await status()),
+  );
+});
