@@ -34,8 +34,9 @@ function fingerprint() {
   return hash.digest("hex");
 }
 
-/** The commit that the bundle was made from, for `pilotfish version`; "unknown" outside a checkout. */
+/** The commit that the bundle was made from, for `pilotfish version`; "unknown" outside a checkout that names none. */
 function commit() {
+  if (process.env.PILOTFISH_COMMIT) return process.env.PILOTFISH_COMMIT;
   try {
     return execFileSync("git", ["rev-parse", "--short=12", "HEAD"], { stdio: ["ignore", "pipe", "ignore"] })
       .toString()

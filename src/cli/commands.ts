@@ -6,6 +6,7 @@ import { controlPlaneCommand } from "./commands/control-plane.ts";
 import { demoCommand } from "./commands/demo.ts";
 import { helpCommand } from "./commands/help.ts";
 import { injectCommand } from "./commands/inject.ts";
+import { installCommand } from "./commands/install.ts";
 import { iptablesCommand } from "./commands/iptables.ts";
 import { proxyCommand } from "./commands/proxy.ts";
 import { requestCommand } from "./commands/request.ts";
@@ -30,6 +31,7 @@ export const commands: readonly Command[] = [
   bootstrapCommand,
   controlPlaneCommand,
   demoCommand,
+  installCommand,
   versionCommand,
   completionCommand,
   helpCommand,
