@@ -12,6 +12,7 @@ import {
   stableText,
   textOf,
   withKey,
+  without,
 } from "./json-value.ts";
 import { annotations as annotationNames, proxyName } from "./names.ts";
 import { type Note, Notes } from "./notes.ts";
@@ -103,10 +104,12 @@ function compose(work: Work): PodResult {
   const applications = [...users.containers, ...users.initContainers.filter(isNativeSidecar)];
   const proxyFacts = factsForProxy(work, { native, applications, probed });
   const overlays = settings.templates.flatMap((name) => objectsOf([config.templates[name] ?? null]));
-  const proxy = mergedContainer(proxyContainer(proxyFacts), [
+  const merged = mergedContainer(proxyContainer(proxyFacts), [
     ...overlays.map((overlay) => overlayFor(overlay, proxyName)),
     users.ours.get(proxyName),
   ]);
+  // Wherever the user put his own one: the mode decides where it stands, and only an init container may say "Always".
+  const proxy = withKey(merged, "restartPolicy", native ? "Always" : undefined);
   const capture = captureOf(work, proxy, overlays, users, probed);
   const placed = placeContainers({ ...users, ...probed }, proxy, capture, {
     native,
@@ -211,8 +214,12 @@ function captureOf(
     uncaptured: probed.uncaptured,
   });
   const name = textOf(own(base, "name")) ?? "";
-  return mergedContainer(base, [...overlays.map((overlay) => overlayFor(overlay, name)), users.ours.get(name)]);
+  const merged = mergedContainer(base, [...overlays.map((overlay) => overlayFor(overlay, name)), users.ours.get(name)]);
+  return runOnce.reduce((container, field) => without(container, field), merged);
 }
+
+/** What a container that ends may not have. */
+const runOnce = ["restartPolicy", "lifecycle", "livenessProbe", "readinessProbe", "startupProbe"];
 
 const numberOr = (value: Json | undefined, fallback: number): number => (typeof value === "number" ? value : fallback);
 
