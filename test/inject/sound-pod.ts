@@ -79,7 +79,9 @@ const annotation = fc.constantFrom<[string, string]>(
 );
 
 /** Names in any order: the first are containers, the others init containers. */
-const names = fc.shuffledSubarray(["app", "web", "cache", "istio-proxy", "istio-init", "migrate", "shipper"], { minLength: 2 });
+const names = fc.shuffledSubarray(["app", "web", "cache", "istio-proxy", "istio-init", "migrate", "shipper"], {
+  minLength: 2,
+});
 
 const spec = names.chain((list) =>
   fc.integer({ min: 1, max: list.length }).chain((count) =>
