@@ -30,8 +30,8 @@ afterAll(() => {
 beforeEach(() => {
   pod = makePodAndPeer();
 });
-afterEach(() => {
-  for (const one of running.splice(0)) one.done();
+afterEach(async () => {
+  for (const one of running.splice(0)) await one.done();
   pod.done();
 });
 

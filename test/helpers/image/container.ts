@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { eventually } from "../eventually.ts";
 import { temporaryFolder } from "../paths.ts";
@@ -14,14 +14,20 @@ export interface Finished {
 
 let made = 0;
 
-/** A container in runc, started by the constructor. `done` leaves nothing of it, whatever happened. */
+/** A container in runc, started by the constructor. */
 export class Container {
   readonly id: string;
   readonly exited: Promise<Finished>;
   output = "";
   readonly #folder = temporaryFolder("container");
   readonly #child: ChildProcess;
-  readonly #lastNet = (): void => this.done();
+  /** For a test file that ends before its afterEach. */
+  readonly #lastNet = (): void => {
+    this.#delete();
+    this.#child.kill("SIGKILL");
+    this.#removeGroups();
+    this.#folder.done();
+  };
 
   constructor(image: BuiltImage, wish: ContainerWish) {
     this.id = `pilotfish-${process.pid}-${made++}`;
@@ -82,11 +88,27 @@ export class Container {
     return all.filter((one) => below(one.pid));
   }
 
-  done(): void {
+  /** Leaves nothing of it, whatever happened. */
+  async done(): Promise<void> {
     process.off("exit", this.#lastNet);
-    spawnSync("runc", [...this.#state, "delete", "--force", this.id], { stdio: "ignore" });
-    this.#child.kill("SIGKILL");
+    this.#delete();
+    // runc itself tidies up when its container ends: two at it at once would leave control groups behind.
+    await eventually(
+      `the end of runc for ${this.id}`,
+      () => this.#child.exitCode !== null || this.#child.signalCode !== null,
+    );
+    this.#removeGroups();
     this.#folder.done();
+  }
+
+  #delete(): void {
+    spawnSync("runc", [...this.#state, "delete", "--force", this.id], { stdio: "ignore" });
+  }
+
+  #removeGroups(): void {
+    const folders = readdirSync("/sys/fs/cgroup").map((controller) => join("/sys/fs/cgroup", controller, this.id));
+    const left = [...folders, join("/sys/fs/cgroup", this.id)].filter((path) => existsSync(path));
+    for (const path of left) rmdirSync(path);
   }
 
   /** Waits for the end of a container that is expected to end by itself. */
