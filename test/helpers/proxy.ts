@@ -132,6 +132,8 @@ export class ProxyRun {
   async done(): Promise<void> {
     if (this.#exit === undefined) {
       this.child.kill("SIGKILL");
+      // unshare's --kill-child does not reach a child that has changed its user since.
+      for (const pid of processesIn(this.folder.path)) process.kill(pid, "SIGKILL");
       await this.exited;
     }
     await eventually("no process is left in its folder", () => processesIn(this.folder.path).length === 0);
