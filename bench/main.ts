@@ -6,6 +6,7 @@ const groups: readonly (() => Promise<readonly BenchGroup[]>)[] = [
   async () => (await import("./start.ts")).groups,
   async () => (await import("./orphans.ts")).groups,
   async () => (await import("./webhook.ts")).groups,
+  async () => (await import("./control-plane.ts")).groups,
 ];
 
 const wanted = process.argv.slice(2);

@@ -3,7 +3,7 @@ import type { Family } from "./cidr.ts";
 import { families, type KernelState, type XtVariant, xtProgram } from "./kernel-state.ts";
 import type { Table } from "./model.ts";
 import { oursOf } from "./read-xtables.ts";
-import { isEmptyText, noText, type TableText, tableChange, tableText } from "./restore-text.ts";
+import { isEmptyText, tableChange, tableText } from "./restore-text.ts";
 import type { Plan } from "./rules.ts";
 import { failure, succeeded, type World } from "./world.ts";
 
@@ -41,12 +41,9 @@ function changesOf(plan: Plan, state: KernelState, variant: XtVariant): readonly
     family,
     table,
     text: tableChange(table, before, after),
-    undo: tableChange(table, afterwards(after), before),
+    undo: tableChange(table, after, before),
   }));
 }
-
-/** What stands in the kernel once `after` is loaded, in the words by which it can be deleted again. */
-const afterwards = (after: TableText): TableText => (isEmptyText(after) ? noText : after);
 
 /** Tests all of it first, then loads table by table; after a failure what was loaded is taken back. */
 export async function replaceXt(plan: Plan, state: KernelState, variant: XtVariant, world: World): Promise<Undo> {

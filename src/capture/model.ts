@@ -111,8 +111,3 @@ export function canonical(rule: Pick<Rule, "matches" | "verdict"> & { readonly g
   const parts = rule.matches.map(matchText).toSorted();
   return [...(rule.guard === undefined ? [] : [rule.guard]), ...parts, `-> ${verdictText(rule.verdict)}`].join(" ");
 }
-
-/** Whether a rule of another owner lets everything pass that ours would still have looked at. */
-export function isBroadAccept(rule: Pick<Rule, "matches" | "verdict">): boolean {
-  return rule.verdict.do === "accept" || (rule.verdict.do === "return" && rule.matches.length === 0);
-}

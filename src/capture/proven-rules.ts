@@ -4,39 +4,62 @@ import { type PodFacts, podAddresses } from "./facts.ts";
 import type { Rule } from "./model.ts";
 import type { Probe } from "./probes.ts";
 import type { Plan } from "./rules.ts";
-import { type Packet, walk } from "./walk.ts";
+import { type Packet, type Walked, walk } from "./walk.ts";
 
 /** Ids of "the application" in a walk; the rules only ask whether it is the proxy. */
 const nobody = -1;
 
-/** The rules of the plan that decide about these connections, each once, in the order in which they are asked. */
+/**
+ * The rules of the plan that these connections show: those without which one of them would have ended elsewhere. Each
+ * once, in the order in which they are asked.
+ */
 export function provenRules(
   probes: readonly Probe[],
   plan: Plan,
   facts: PodFacts,
   options: CaptureOptions,
 ): readonly Rule[] {
-  return [...new Set(probes.flatMap((probe) => rulesOn(probe, plan, facts, options)))];
+  const shown = probes.flatMap((probe) => {
+    const packet = packetOf(probe, facts, options);
+    if (packet === undefined) return [];
+    const { path, end } = follow(probe, packet, plan.rules);
+    return path.filter(
+      (rule) =>
+        follow(
+          probe,
+          packet,
+          plan.rules.filter((one) => one !== rule),
+        ).end !== end,
+    );
+  });
+  return [...new Set(shown)];
 }
 
-function rulesOn(probe: Probe, plan: Plan, facts: PodFacts, options: CaptureOptions): readonly Rule[] {
-  const packet = packetOf(probe, facts, options);
-  if (packet === undefined) return [];
-  const { rules } = plan;
-  if (probe.dialer.is === "outside") {
-    const later: Packet = { ...packet, state: "ESTABLISHED" };
-    return [
-      ...walk(rules, "mangle", "PREROUTING", packet).matched,
-      ...walk(rules, "mangle", "PREROUTING", later).matched,
-      ...walk(rules, "nat", "PREROUTING", packet).matched,
-    ];
-  }
+/** The rules that a connection's first packet meets, and where they send it. */
+function follow(
+  probe: Probe,
+  packet: Packet,
+  rules: readonly Rule[],
+): { readonly path: readonly Rule[]; readonly end: string } {
+  const walks = probe.dialer.is === "outside" ? fromOutside(packet, rules) : fromInside(probe, packet, rules);
+  return {
+    path: walks.flatMap((one) => one.matched),
+    end: JSON.stringify(walks.map((one) => one.verdict)),
+  };
+}
+
+const fromOutside = (packet: Packet, rules: readonly Rule[]): readonly Walked[] => [
+  walk(rules, "mangle", "PREROUTING", packet),
+  walk(rules, "nat", "PREROUTING", packet),
+];
+
+function fromInside(probe: Probe, packet: Packet, rules: readonly Rule[]): readonly Walked[] {
   const marked = walk(rules, "mangle", "OUTPUT", packet);
-  const nat = walk(rules, "nat", "OUTPUT", packet).matched;
-  // What goes over lo arrives again, with the mark it left with.
-  const again = packet.by === "lo" ? walk(rules, "mangle", "PREROUTING", { ...packet, mark: marked.mark }).matched : [];
-  const refused = "refused" in probe.expect ? walk(rules, "filter", "OUTPUT", packet).matched : [];
-  return [...marked.matched, ...again, ...nat, ...refused];
+  const nat = walk(rules, "nat", "OUTPUT", packet);
+  // What goes over lo arrives again, with the mark that it left with.
+  const again = packet.by === "lo" ? [walk(rules, "mangle", "PREROUTING", { ...packet, mark: marked.mark })] : [];
+  const refused = "refused" in probe.expect ? [walk(rules, "filter", "OUTPUT", packet)] : [];
+  return [marked, nat, ...again, ...refused];
 }
 
 function packetOf(probe: Probe, facts: PodFacts, options: CaptureOptions): Packet | undefined {

@@ -90,4 +90,4 @@ async function checkDrift(plan: Plan, asked: Engine | undefined, world: World, s
   return printed(`capture: ${plan.rules.length} rules by ${engineWords[engine]} are as they should be\n`, speech);
 }
 
-export const findingText = (finding: Finding): string => `capture: ${finding.kind}: ${finding.text}\n`;
+const findingText = (finding: Finding): string => `capture: ${finding.kind}: ${finding.text}\n`;

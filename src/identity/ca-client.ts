@@ -5,7 +5,7 @@ import type { Clock, Millis } from "../foundation/time.ts";
 import { grpcStatus } from "../protocol/grpc-status.ts";
 import { certificateRequest, certificateResponse } from "../protocol/messages.ts";
 import { paths } from "../protocol/names.ts";
-import { checkServerIdentity } from "../system/tls.ts";
+import { checkServerIdentity, isIP } from "../system/tls.ts";
 import { type CaFailure, caFailure } from "./ca-reasons.ts";
 import { type UpstreamCredentials, upstreamCredentials } from "./upstream-credentials.ts";
 
@@ -70,10 +70,14 @@ function openClient({ ca, keepalive }: ControlPlaneConfig, { tls }: UpstreamCred
     "grpc.max_receive_message_length": LARGEST_ANSWER,
     "grpc.keepalive_time_ms": keepalive.interval,
     "grpc.keepalive_timeout_ms": keepalive.timeout,
-    ...(tls === undefined
-      ? {}
-      : { "grpc.ssl_target_name_override": tls.serverName, "grpc.default_authority": tls.serverName }),
+    ...(tls === undefined ? {} : serverNameOptions(tls.serverName)),
   });
+}
+
+/** TLS knows no address as a server's name, and Node warns of one; the address itself is what the certificate is checked for. */
+function serverNameOptions(serverName: string): Readonly<Record<string, string>> {
+  const name = isIP(serverName) === 0 ? serverName : "istiod.istio-system.svc";
+  return { "grpc.ssl_target_name_override": name, "grpc.default_authority": name };
 }
 
 function channelCredentials(tls: UpstreamCredentials["tls"]) {

@@ -4,6 +4,7 @@ import { isKnownAnnotation, withoutEffect } from "./names.ts";
 import type { Notes } from "./notes.ts";
 import type { Container } from "./pod-shape.ts";
 import type { Settings } from "./settings.ts";
+import { placeOf } from "./user-containers.ts";
 
 /** What a person would want to hear before the pod runs. */
 export interface WarningFacts {
@@ -20,9 +21,10 @@ export interface WarningFacts {
 
 export function warnAbout(facts: WarningFacts, notes: Notes): void {
   for (const name of facts.annotations.keys()) warnAboutAnnotation(name, notes);
-  for (const [index, container] of facts.applications.entries()) {
-    warnAboutPorts(container, ["spec", "containers", String(index)], facts, notes);
-    warnAboutUser(container, ["spec", "containers", String(index)], facts, notes);
+  for (const container of facts.applications) {
+    const path = placeOf(container, facts.spec);
+    warnAboutPorts(container, path, facts, notes);
+    warnAboutUser(container, path, facts, notes);
   }
   for (const name of facts.volumesKept) {
     notes.warn(["spec", "volumes"], `the pod has a volume "${name}" of its own: it is kept, and the proxy mounts it`);

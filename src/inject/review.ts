@@ -8,6 +8,7 @@ import {
   isObject,
   type Json,
   type JsonObject,
+  objectOr,
   own,
   stringOr,
   textOf,
@@ -93,8 +94,9 @@ function judge(request: JsonObject, uid: string, version: string, config: Inject
   if (own(request, "operation") !== "CREATE") return pass("operation");
   if (typeof own(request, "subResource") === "string" && own(request, "subResource") !== "") return pass("subresource");
   if (!isObject(object)) return refuse("the request has no object");
-  if (own(object, "kind") !== "Pod") return pass("kind");
-  const place = podPlace(object);
+  const kind = own(object, "kind") ?? own(objectOr(own(request, "kind")), "kind") ?? null;
+  if (kind !== "Pod") return pass("kind");
+  const place = podPlace({ ...object, kind });
   if (place === undefined) return pass("kind");
   const podFacts = { owner: place.owner, namespace, mode: undefined, selectorLabels: new Set<string>(), path: [] };
   const result = injectPod(object, podFacts, config);

@@ -36,3 +36,10 @@ export function mergedContainer(base: JsonObject, wishes: readonly (JsonObject |
   for (const wish of wishes) if (wish !== undefined) result = strategicMerge(result, wish);
   return ["auto", ""].includes(stringOr(own(result, "image"), "")) ? withKey(result, "image", image) : result;
 }
+
+/** Where the container stands in the user's own pod, for notes. */
+export function placeOf(container: Container, spec: JsonObject): readonly string[] {
+  const index = (field: string): number => objectsOf(own(spec, field)).indexOf(container);
+  const [all, inits] = [index("containers"), index("initContainers")];
+  return all >= 0 ? ["spec", "containers", String(all)] : ["spec", "initContainers", String(inits)];
+}

@@ -51,15 +51,27 @@ const openMetricsSuffixes: Readonly<Record<FamilyType, readonly (readonly [strin
   ],
 };
 
+const inside = (list: readonly (readonly [string, SampleKind])[]): readonly Suffix[] =>
+  list.map(([suffix, kind]) => ({ suffix, kind, side: undefined }));
+
+const plainSuffixes = inside([["", "plain"]]);
+const countSuffixes = inside([["", "total"]]);
+const withoutTimes = {
+  histogram: inside(openMetricsSuffixes.histogram.filter(([, kind]) => kind !== "created")),
+  summary: inside(openMetricsSuffixes.summary.filter(([, kind]) => kind !== "created")),
+};
+
 /** Suffixes that belong to a type in the text format; there a counter's name is its sample's name. */
-const textSuffixes = (type: FamilyType): readonly (readonly [string, SampleKind])[] =>
-  type === "histogram" || type === "summary"
-    ? openMetricsSuffixes[type].filter(([, kind]) => kind !== "created")
-    : [["", type === "counter" ? "total" : "plain"]];
+function textSuffixes(type: FamilyType): readonly Suffix[] {
+  if (type === "histogram" || type === "summary") return withoutTimes[type];
+  return type === "counter" ? countSuffixes : plainSuffixes;
+}
 
 /** How a family that a source gives in the form `from` is named on a page of the form `to`. */
 export function nameFamily(metadata: Metadata, from: Form, to: Form, escaping: Escaping): Naming {
   const of = from === "text" ? fromText(metadata, to) : fromOpenMetrics(metadata, to);
+  // Most names are.
+  if (isPlainName(metadata.name)) return of;
   const out = (name: string): string => escapeName(name, escaping, isPlainName);
   return {
     ...of,
@@ -71,10 +83,10 @@ export function nameFamily(metadata: Metadata, from: Form, to: Form, escaping: E
 
 function fromText({ name, type }: Metadata, to: Form): Naming {
   const known: FamilyType = ["counter", "gauge", "histogram", "summary"].includes(type) ? type : "unknown";
-  const suffixes = inside(textSuffixes(known));
+  const suffixes = textSuffixes(known);
   if (to === "text") {
-    const claims = suffixes.length === 1 ? [name] : [name, ...suffixes.map((one) => name + one.suffix)];
-    return { family: name, type: known, typeWord: textWord(known), suffixes, claims: unique(claims) };
+    const claims = suffixes.length === 1 ? [name] : unique([name, ...suffixes.map((one) => name + one.suffix)]);
+    return { family: name, type: known, typeWord: textWord(known), suffixes, claims };
   }
   if (known === "counter" && !/.+_total$/.test(name)) return asUnknown(name);
   const family = known === "counter" ? name.slice(0, -"_total".length) : name;
@@ -99,14 +111,11 @@ function fromOpenMetrics({ name, type }: Metadata, to: Form): Naming {
 
 /** A family of which nothing is said: every reader takes it, and its series keep their name. */
 export function asUnknown(name: string): Naming {
-  return { family: name, type: "unknown", typeWord: "unknown", suffixes: inside([["", "plain"]]), claims: [name] };
+  return { family: name, type: "unknown", typeWord: "unknown", suffixes: plainSuffixes, claims: [name] };
 }
 
 const textWord = (type: FamilyType): string => (type === "unknown" ? "untyped" : type);
 const unique = (names: readonly string[]): readonly string[] => [...new Set(names)];
-
-const inside = (list: readonly (readonly [string, SampleKind])[]): readonly Suffix[] =>
-  list.map(([suffix, kind]) => ({ suffix, kind, side: undefined }));
 
 /** A strict reader of OpenMetrics refuses a page on which one family's sample names are another's name. */
 const openMetricsClaims = (family: string, type: FamilyType): readonly string[] =>

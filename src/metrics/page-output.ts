@@ -10,6 +10,8 @@ export class PageOutput {
   readonly #compressor: Gzip | ZstdCompress | undefined;
   readonly #writer: PageWriter;
   #failed: Error | undefined;
+  #closed = false;
+  #wake: () => void = () => undefined;
 
   constructor(response: ServerResponse, coding: Coding, writer: PageWriter) {
     this.#response = response;
@@ -19,6 +21,11 @@ export class PageOutput {
       this.#failed ??= error;
     };
     response.on("error", fail);
+    // A compressor whose reader is gone would keep its writer waiting for ever.
+    response.once("close", () => {
+      this.#closed = true;
+      this.#wake();
+    });
     this.#compressor?.on("error", fail);
     this.#compressor?.pipe(response);
   }
@@ -27,14 +34,25 @@ export class PageOutput {
     return this.#compressor ?? this.#response;
   }
 
-  /** Sends what was written since the last call; resolves when more is welcome. Throws when nobody listens any more. */
+  /**
+   * Sends what was written since the last call; resolves when all of it is on its way and the buffers may be used
+   * again. Throws when nobody listens any more.
+   */
   async flush(signal: AbortSignal): Promise<void> {
-    for (const block of this.#writer.take()) {
+    const blocks = this.#writer.take();
+    if (blocks.length > 0) await this.#sent(blocks, signal);
+    this.#check(signal);
+  }
+
+  #sent(blocks: readonly Uint8Array[], signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#closed || signal.aborted) return resolve();
+      this.#wake = resolve;
       const into = this.#into;
-      const welcome = into.write(block, () => this.#writer.recycle(block));
-      if (!welcome) await this.#drained(into, signal);
-      this.#check(signal);
-    }
+      const last = blocks.length - 1;
+      for (let i = 0; i < last; i++) into.write(blocks[i]);
+      into.write(blocks[last], () => resolve());
+    });
   }
 
   /** What is compressed so far goes out at once: the scraper sees the first bytes early. */
@@ -62,20 +80,6 @@ export class PageOutput {
   #check(signal: AbortSignal): void {
     if (this.#failed !== undefined) throw this.#failed;
     signal.throwIfAborted();
-  }
-
-  #drained(into: Writable, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const done = (): void => {
-        into.off("drain", done);
-        this.#response.off("close", done);
-        signal.removeEventListener("abort", done);
-        resolve();
-      };
-      into.on("drain", done);
-      this.#response.on("close", done);
-      signal.addEventListener("abort", done);
-    });
   }
 }
 

@@ -1,23 +1,35 @@
-/** Bytes on their way out, collected into blocks that are used again once they are sent. */
-export class PageWriter {
-  readonly #size: number;
-  readonly #free: Buffer[] = [];
-  #block: Buffer;
-  #length = 0;
-  #full: Buffer[] = [];
+/** Ranges from this size on are handed out as they stand, without a copy. */
+export const BORROWED_FROM = 8 * 1024;
 
-  /** `size`: of a block, in bytes. */
-  constructor(size = 128 * 1024) {
-    this.#size = size;
+/**
+ * Bytes on their way out: small pieces are collected in one block, large ranges are borrowed from whoever has them.
+ * So everything that `take` gives must be sent before more is appended and before a borrowed buffer is used again.
+ */
+export class PageWriter {
+  readonly #block: Buffer;
+  #length = 0;
+  /** From here on the block is not handed out yet. */
+  #open = 0;
+  #out: Uint8Array[] = [];
+
+  /** `size`: of the block, in bytes. */
+  constructor(size = 64 * 1024) {
     this.#block = Buffer.allocUnsafeSlow(size);
   }
 
   append(bytes: Uint8Array, start: number, end: number): void {
     const length = end - start;
-    if (length > this.#block.length - this.#length) this.#turn(length);
-    // One copy by the engine; a subarray and `set` cost less than a loop from about 50 bytes on.
-    this.#block.set(bytes.subarray(start, end), this.#length);
-    this.#length += length;
+    if (length >= BORROWED_FROM) {
+      this.#close();
+      this.#out.push(bytes.subarray(start, end));
+    } else if (length > this.#block.length - this.#length) {
+      // More small pieces than the block holds: they pay for a copy of their own.
+      this.#close();
+      this.#out.push(Buffer.from(bytes.subarray(start, end)));
+    } else {
+      this.#block.set(bytes.subarray(start, end), this.#length);
+      this.#length += length;
+    }
   }
 
   text(text: string): void {
@@ -25,24 +37,18 @@ export class PageWriter {
     this.append(bytes, 0, bytes.length);
   }
 
-  /** Everything that was appended since the last call; hand each block back with `recycle` once it is sent. */
-  take(): readonly Buffer[] {
-    if (this.#length > 0) this.#turn(0);
-    const full = this.#full;
-    this.#full = [];
-    return full;
-  }
-
-  recycle(block: Buffer): void {
-    const whole = Buffer.from(block.buffer);
-    if (whole.length === this.#size && this.#free.length < 4) this.#free.push(whole);
-  }
-
-  #turn(needed: number): void {
-    if (this.#length > 0) this.#full.push(this.#block.subarray(0, this.#length));
-    else if (this.#block.length === this.#size) this.#free.push(this.#block);
-    this.#block =
-      needed > this.#size ? Buffer.allocUnsafeSlow(needed) : (this.#free.pop() ?? Buffer.allocUnsafeSlow(this.#size));
+  /** Everything that was appended since the last call. */
+  take(): readonly Uint8Array[] {
+    this.#close();
+    const out = this.#out;
+    this.#out = [];
     this.#length = 0;
+    this.#open = 0;
+    return out;
+  }
+
+  #close(): void {
+    if (this.#length > this.#open) this.#out.push(this.#block.subarray(this.#open, this.#length));
+    this.#open = this.#length;
   }
 }

@@ -2,7 +2,7 @@ import { arrange } from "./arrange.ts";
 import type { Escaping, Form, Metadata } from "./exposition.ts";
 import { isPlainName } from "./exposition.ts";
 import { HeldFamily, HoldSink, JoinSink } from "./held-family.ts";
-import { asUnknown, type Naming, nameFamily } from "./naming.ts";
+import { asUnknown, type Naming } from "./naming.ts";
 import type { PageWriter } from "./page-writer.ts";
 import { DropSink, heading, type LineStore, type Sink, StreamSink } from "./sinks.ts";
 import { CutOff, type Tally } from "./tally.ts";
@@ -62,15 +62,14 @@ export class MergedPage {
     for (const name of names) this.#claims.set(name, undefined);
   }
 
-  /** A family of a source, at its first sample. `filter`: see HoldHooks. Throws CutOff when there are too many. */
+  /** A family of a source, at its first sample; `wanted`: its name on this page. `filter`: see HoldHooks. Throws CutOff when there are too many. */
   open(
     tally: Tally,
     metadata: Metadata,
-    from: Form,
+    wanted: Naming,
     hold: boolean,
     filter: (opened: Naming, bytes: Buffer, sink: Sink) => void,
   ): Opened {
-    const wanted = nameFamily(metadata, from, this.output.form, this.output.escaping);
     const held = this.#claims.get(wanted.family);
     if (held !== undefined && (isSameFamily(held, wanted) || this.#areItsTimes(held, wanted, tally)))
       return { naming: wanted, sink: this.#joining(held, tally), alone: false };

@@ -27,6 +27,9 @@ export interface ScrapeDeps {
   readonly onResult: (source: Source, failure: FailureCause | undefined, text: string) => void;
 }
 
+/** One for all: making an error costs more than a small page. */
+const over = new Error("the scrape is over");
+
 interface Asked {
   readonly source: Source;
   readonly deadline: Millis;
@@ -61,7 +64,7 @@ export async function scrape(deps: ScrapeDeps): Promise<void> {
     const ended = await within(clock, left, output.end(signal));
     if (ended.timedOut) throw new Error("the scraper did not take the page in time");
   } finally {
-    for (const { stop } of asked) stop.abort(new Error("the scrape is over"));
+    for (const { stop } of asked) stop.abort(over);
   }
 }
 
@@ -96,9 +99,10 @@ async function part(
   tally: Tally,
   started: Millis,
 ): Promise<FailureCause | undefined> {
-  const late = new CutOff("deadline", `it was not done ${Math.round(deadline)} ms after the start of the scrape`);
-  const disarm = clock.after(Math.max(0, started + deadline - clock.monotonic()), () => stop.abort(late));
-  const gone = (): void => stop.abort(new Error("the scraper is gone"));
+  const late = (): void =>
+    stop.abort(new CutOff("deadline", `it was not done ${Math.round(deadline)} ms after the start of the scrape`));
+  const disarm = clock.after(Math.max(0, started + deadline - clock.monotonic()), late);
+  const gone = (): void => stop.abort(over);
   signal.addEventListener("abort", gone);
   try {
     await readSource(source, await head, page, tally, () => output.flush(signal));
@@ -112,6 +116,6 @@ async function part(
   } finally {
     disarm();
     signal.removeEventListener("abort", gone);
-    stop.abort(new Error("its part is over"));
+    stop.abort(over);
   }
 }

@@ -1,7 +1,7 @@
 import type { Metadata } from "./exposition.ts";
 import { escapeHelp, escapeValue, isPlainName } from "./exposition.ts";
 import type { Naming } from "./naming.ts";
-import type { PageWriter } from "./page-writer.ts";
+import { BORROWED_FROM, type PageWriter } from "./page-writer.ts";
 import type { Tally } from "./tally.ts";
 
 /** Where the lines of one family go. They are in the page's form already. */
@@ -88,7 +88,8 @@ export class LineStore {
   }
 
   clear(): void {
-    this.#bytes = Buffer.alloc(0);
+    // What is large may have been borrowed by the page's writer.
+    if (this.#bytes.length >= BORROWED_FROM) this.#bytes = Buffer.alloc(0);
     this.#length = 0;
     this.samples = 0;
   }

@@ -156,13 +156,14 @@ export class SourceMerge {
     const { form, escaping } = page.output;
     const rest = sample.startsWith(metadata.name) ? sample.slice(metadata.name.length) : undefined;
     const belongs = (naming: Naming): boolean => naming.suffixes.some(({ suffix }) => suffix === rest);
-    if (!belongs(nameFamily(metadata, this.#form, form, escaping))) return undefined;
+    const wanted = nameFamily(metadata, this.#form, form, escaping);
+    if (!belongs(wanted)) return undefined;
     const filter = (naming: Naming, bytes: Buffer, sink: Sink): void => {
       const written = { ...metadata, name: escapeName(metadata.name, escaping, isPlainName) };
       const facts = { naming, metadata: written, tally, sink, from: form, to: form, escaping, side: () => undefined };
       filterLines(bytes, facts);
     };
-    const { naming, sink, alone } = page.open(tally, metadata, this.#form, this.#hold, filter);
+    const { naming, sink, alone } = page.open(tally, metadata, wanted, this.#hold, filter);
     if (!belongs(naming)) return undefined;
     const side = (name: string, lines: LineStore): void => {
       if (alone) page.aside(name, lines, tally, metadata);

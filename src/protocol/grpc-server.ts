@@ -111,6 +111,7 @@ export function refuse(stream: ServerHttp2Stream, code: number, text: string): v
     },
     { endStream: true },
   );
+  closeLater(stream, HALF_OPEN, () => stream.close(constants.NGHTTP2_NO_ERROR));
 }
 
 const trailersOf = new WeakMap<ServerHttp2Stream, Record<string, string>>();

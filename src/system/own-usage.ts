@@ -23,7 +23,10 @@ export interface OwnUsage {
 const CLOCK_TICKS = 100;
 const PAGE = 4096;
 
-/** Reads /proc once; about 0.2 ms. */
+/** What does not change while we run. */
+let fixed: Pick<OwnUsage, "maxFiles" | "virtualLimitBytes" | "startTimeSeconds"> | undefined;
+
+/** Reads /proc; about 0.1 ms. */
 export function ownUsage(): OwnUsage {
   const { user, system } = process.cpuUsage();
   const { heapUsed, heapTotal, external } = process.memoryUsage();
@@ -32,14 +35,17 @@ export function ownUsage(): OwnUsage {
     ?.replace(/^.*\) /s, "")
     .split(" ");
   const network = internetOctets();
-  return {
-    cpuSeconds: (user + system) / 1e6,
-    openFiles: openFiles(),
+  fixed ??= {
     maxFiles: limit("Max open files"),
-    residentBytes: scaled(stat?.[21], PAGE),
-    virtualBytes: scaled(stat?.[20], 1),
     virtualLimitBytes: limit("Max address space"),
     startTimeSeconds: startTime(stat?.[19]),
+  };
+  return {
+    ...fixed,
+    cpuSeconds: (user + system) / 1e6,
+    openFiles: openFiles(),
+    residentBytes: scaled(stat?.[21], PAGE),
+    virtualBytes: scaled(stat?.[20], 1),
     receivedBytes: network.in,
     sentBytes: network.out,
     heapUsedBytes: heapUsed,

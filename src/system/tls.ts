@@ -103,7 +103,8 @@ function openTls(options: ConnectOptions, tls: TlsClient): TLSSocket {
 }
 
 /** Whether a certificate carries this name; the error says which it has. */
-export { checkServerIdentity };
+/** 4, 6, or 0 for what is no address. */
+export { checkServerIdentity, isIP };
 
 export interface ServedTls {
   readonly certificate: string | Buffer;

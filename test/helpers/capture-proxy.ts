@@ -125,10 +125,11 @@ export function asUser(
   const script = `
 chown -R ${uid}:${gid} . && exec "$@"`;
   const open = `
-if ! setpriv --reuid ${uid} --regid ${gid} --clear-groups test -x '${pilotfish}'; then
-  top='${root}'; while parent=$(dirname "$top"); [ "$parent" != / ]; do top=$parent; done
-  keep=$(mktemp -d) && mount --bind '${root}' "$keep" && mount -t tmpfs -o mode=755 none "$top" &&
-  mkdir -p '${root}' && mount --move "$keep" '${root}'
+run() { setpriv --reuid ${uid} --regid ${gid} --clear-groups "$@"; }
+if ! run test -x '${pilotfish}'; then
+  keep=$(mktemp -d) && mount --bind '${root}' "$keep"
+  top='${root}'; while parent=$(dirname "$top"); ! run test -x "$parent"; do top=$parent; done
+  mount -t tmpfs -o mode=755 none "$top" && mkdir -p '${root}' && mount --move "$keep" '${root}' && rmdir "$keep"
 fi`;
   const mount = ["unshare", "--mount", "sh", "-c", `${open}${script}`, "sh"];
   const become = ["setpriv", "--reuid", String(uid), "--regid", String(gid), "--clear-groups", ...more, "--"];

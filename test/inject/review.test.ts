@@ -90,6 +90,11 @@ describe("an admission review", () => {
     expect(patchOf(answer)).toEqual(patchOf(ask(creation(pod))));
   });
 
+  test("a pod that does not say that it is one is known by the request", () => {
+    const { kind: _, ...nameless } = pod;
+    expect(patchOf(ask(creation(nameless)))).toEqual(patchOf(ask(creation(pod))));
+  });
+
   test("of v1beta1 is answered in kind", () => {
     const answer = answerReview(review(creation(pod), { apiVersion: "admission.k8s.io/v1beta1" }), config);
     expect(answer.body["apiVersion"]).toBe("admission.k8s.io/v1beta1");

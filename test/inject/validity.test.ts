@@ -81,4 +81,20 @@ describe("what the peer does badly (capture-and-injection.md 7.11 to 7.17)", () 
       limits: { cpu: "4", memory: "1024Mi" },
     });
   });
+
+  test("a note names the place in the user's own document", () => {
+    const document = {
+      kind: "Pod",
+      spec: {
+        containers: [
+          { name: "istio-proxy" },
+          { name: "app", ports: [{ containerPort: 80 }, { containerPort: 15021 }] },
+        ],
+      },
+    };
+    const [outcome] = injectDocument(document, { namespace: "default", mode: "native" }, config).outcomes;
+    expect(outcome?.done.kind === "injected" && outcome.done.notes.map((note) => note.pointer)).toEqual([
+      "/spec/containers/1/ports/1",
+    ]);
+  });
 });

@@ -52,6 +52,18 @@ describe("the CA client", () => {
     }
   });
 
+  test("an address instead of a name is checked against the certificate's addresses", async () => {
+    const warnings: string[] = [];
+    const hear = (warning: Error): void => void warnings.push(warning.message);
+    process.on("warning", hear);
+    expect(await ask({ ca: { ...w.config().ca, serverName: "127.0.0.1" } })).toMatchObject({ ok: true });
+    const wrong = await ask({ ca: { ...w.config().ca, serverName: "127.0.0.9" } });
+    expect(wrong).toMatchObject({ ok: false, reason: expect.stringContaining("does not carry the name") as string });
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off("warning", hear);
+    expect(warnings).toEqual([]);
+  });
+
   const reasons: readonly (readonly [title: string, prepare: () => Parameters<World["config"]>[0], says: RegExp])[] = [
     [
       "an expired token",

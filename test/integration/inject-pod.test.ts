@@ -7,7 +7,7 @@ import { injectDocument } from "../../src/inject/inject-document.ts";
 import type { Mode } from "../../src/inject/injector-config.ts";
 import type { JsonObject } from "../../src/inject/json-value.ts";
 import { objectAt, podPlace } from "../../src/inject/pod-kinds.ts";
-import { captureBootstrap } from "../helpers/capture-proxy.ts";
+import { captureBootstrap, command } from "../helpers/capture-proxy.ts";
 import { eventually } from "../helpers/eventually.ts";
 import { type Image, pilotfishImage, programImage, shellImage } from "../helpers/kubelet/image.ts";
 import { Kubelet } from "../helpers/kubelet/kubelet.ts";
@@ -55,18 +55,27 @@ interface World {
   readonly pod: Namespace;
 }
 
-async function run(
-  manifest: JsonObject,
-  mode: Mode,
-  more: { readonly preStop?: "first" | "after-application" } = {},
-): Promise<World> {
-  const { document, outcomes } = injectDocument(manifest, { namespace: "default", mode }, configOf(undefined));
+interface More {
+  readonly preStop?: "first" | "after-application";
+  /** The injector's configuration, in YAML. */
+  readonly config?: string;
+  /** TPROXY: the mark of what Envoy sends with its client's address. */
+  readonly mark?: number;
+  /** What a CNI plugin does, before the kubelet starts anything. */
+  readonly plugin?: (pod: Namespace) => void;
+}
+
+async function run(manifest: JsonObject, mode: Mode, more: More = {}): Promise<World> {
+  const { document, outcomes } = injectDocument(manifest, { namespace: "default", mode }, configOf(more.config));
   expect(outcomes.map((one) => one.done)).toMatchObject([{ kind: "injected", mode }]);
   const spec = objectAt(document, podPlace(document)?.path ?? []) as unknown as Pod;
   // The static configuration's readiness listener asks the status port, as the mesh's own one does.
   const statusPort = spec.metadata.annotations?.["status.sidecar.istio.io/port"] ?? "15020";
+  const mark = more.mark === undefined ? {} : { transparentMark: more.mark };
+  const bootstrap = { outboundSource: "10.77.0.9", ...mark };
   const { pod, peer, done } = makePodAndPeer(["10.77.0.2/24", "10.77.0.9/24"], ["10.77.0.3/24"]);
   undo.push(done);
+  more.plugin?.(pod);
   const client = await startProber(peer.prefix);
   undo.push(() => client.done());
   const kubelet = new Kubelet(
@@ -82,10 +91,7 @@ async function run(
         nodeName: "node-1",
         configMaps: {
           envoy: {
-            "envoy.json": JSON.stringify(captureBootstrap({ outboundSource: "10.77.0.9" })).replaceAll(
-              "15020",
-              statusPort,
-            ),
+            "envoy.json": JSON.stringify(captureBootstrap(bootstrap)).replaceAll("15020", statusPort),
           },
           "istio-ca-root-cert": { "root-cert.pem": "" },
         },
@@ -274,5 +280,49 @@ describe("the injected pod", () => {
     expect(kubelet.endOf("report")).toEqual({ code: 4, signal: null });
     expect(kubelet.container("report").output).toContain("peer saw 10.77.0.9");
     expect(kubelet.endOf("istio-proxy")).toEqual({ code: 0, signal: null });
+  });
+
+  test("TPROXY: the proxy is root with one capability, and the application sees its caller", async () => {
+    const world = await run(productpage({ "sidecar.istio.io/interceptionMode": "TPROXY" }), "native", { mark: 1337 });
+    await world.kubelet.start();
+    await world.kubelet.ready();
+    expect(await world.client.get("10.77.0.2", 9080, "/")).toBe("app saw 10.77.0.3\n");
+    expect(await world.client.get("10.77.0.2", 9080, "/out?host=10.77.0.3&port=9999")).toBe("peer saw 10.77.0.9\n");
+  });
+
+  test("a proxy that the user lets run as another user is exempt from the rules", async () => {
+    const manifest = structuredClone(productpage()) as unknown as {
+      spec: { template: { spec: { containers: unknown[] } } };
+    };
+    manifest.spec.template.spec.containers.push({
+      name: "istio-proxy",
+      image: "auto",
+      securityContext: { runAsUser: 1234 },
+    });
+    const world = await run(manifest as unknown as JsonObject, "native");
+    await world.kubelet.start();
+    await serves(world);
+    expect(world.kubelet.history).toContain("ended istio-init 0");
+  });
+
+  test("with a CNI plugin the init container proves the rules and needs nothing", async () => {
+    const words = "istio-iptables -p 15001 -z 15006 -u 1337 -m REDIRECT -i * -x  -b * -d 15090,15021,15020".split(" ");
+    const world = await run(productpage(), "native", {
+      config: "init: {cni: true}",
+      plugin: (pod) => expect(command(pod, words)).toMatchObject({ code: 0 }),
+    });
+    await world.kubelet.start();
+    await serves(world);
+    expect(world.kubelet.history.slice(0, 3)).toEqual([
+      "started istio-validation",
+      "ended istio-validation 0",
+      "started istio-proxy",
+    ]);
+  });
+
+  test("with a CNI plugin that laid no rules nothing starts", async () => {
+    const { kubelet } = await run(productpage(), "native", { config: "init: {cni: true}" });
+    await expect(kubelet.start()).rejects.toThrow("init container istio-validation failed");
+    expect(kubelet.history).toEqual(["started istio-validation", "ended istio-validation 126"]);
   });
 });

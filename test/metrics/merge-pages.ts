@@ -35,10 +35,7 @@ export function mergePages(
   const causes: (FailureCause | undefined)[] = [];
   const parts: Buffer[] = [];
   const drain = (): void => {
-    for (const block of writer.take()) {
-      parts.push(Buffer.from(block));
-      writer.recycle(block);
-    }
+    for (const block of writer.take()) parts.push(Buffer.from(block));
   };
   for (const [index, one] of given.entries()) {
     const tally = new Tally(one.label ?? `s${index}`);

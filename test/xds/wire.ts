@@ -71,6 +71,8 @@ export function rawEnvoy(
     note(given);
     stream.close();
   });
+  // As a gRPC client does: when the answer is over, so is the call.
+  stream.once("end", () => stream.close());
   const ended = new Promise<typeof status>((resolve) => stream.once("close", () => resolve(status)));
   return {
     session,

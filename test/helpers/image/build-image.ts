@@ -108,7 +108,7 @@ function removeLeftOver(): void {
 /** Unmounts first: below a mount there may lie a folder of this machine, npm's for one. */
 function removeWork(work: string): void {
   if (!existsSync(work)) return;
-  for (const path of mountsBelow(work).reverse()) execFileSync("umount", ["--lazy", path], { stdio: "ignore" });
+  for (const path of mountsBelow(work).toReversed()) execFileSync("umount", ["--lazy", path], { stdio: "ignore" });
   if (mountsBelow(work).length > 0) throw new Error(`cannot remove "${work}": something is still mounted there`);
   rmSync(work, { recursive: true, force: true });
 }

@@ -1,0 +1,53 @@
+// What the bench measures, bundled like the product: our merged page, and beside it the naive way (read everything,
+// concatenate, compress), over the same sources.
+//   node metrics-subject.cjs ENVOY-PORT APPLICATION-PORT
+import { createServer, get, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { gzip } from "node:zlib";
+import type { AgentConfig } from "../src/config/agent-config.ts";
+import { noLog } from "../src/foundation/log.ts";
+import { createAgentMetrics } from "../src/metrics/agent-metrics.ts";
+import { serveMergedMetrics } from "../src/metrics/serve-metrics.ts";
+import { realClock } from "../src/system/clock.ts";
+import { ownUsage } from "../src/system/own-usage.ts";
+
+const [envoy = 0, application = 0] = process.argv.slice(2).map(Number);
+const metrics = createAgentMetrics({ usage: ownUsage, build: { version: "bench", commit: "", node: "" } });
+const config = {
+  metrics: { mergeEnvoy: true, targets: [{ port: application, path: "/" }] },
+  ports: {},
+  mesh: {},
+  envoy: { families: "v4" },
+} as unknown as AgentConfig;
+const merged = serveMergedMetrics({
+  config,
+  metrics,
+  clock: realClock,
+  log: noLog,
+  envoy: () => ({ to: { host: "127.0.0.1", port: envoy }, path: "/" }),
+});
+
+function whole(port: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    get({ host: "127.0.0.1", port, path: "/", agent: false }, (incoming) => {
+      const parts: Buffer[] = [];
+      incoming.on("data", (part: Buffer) => parts.push(part));
+      incoming.on("end", () => resolve(Buffer.concat(parts)));
+    }).on("error", reject);
+  });
+}
+
+async function naive(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const parts = await Promise.all([metrics.text().then((text) => Buffer.from(text)), whole(envoy), whole(application)]);
+  const page = Buffer.concat(parts);
+  if (request.headers["accept-encoding"] !== "gzip") return void response.end(page);
+  gzip(page, { level: 1 }, (error, bytes) => (error ? response.destroy() : response.end(bytes)));
+}
+
+const server = createServer((request, response) => {
+  if (request.url === "/cpu") response.end(JSON.stringify(process.cpuUsage()));
+  else void (request.url === "/naive" ? naive(request, response) : merged(request, response));
+});
+server.listen({ port: 0, host: "127.0.0.1" }, () => {
+  process.stdout.write(`${(server.address() as AddressInfo).port}\n`);
+});
