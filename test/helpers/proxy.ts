@@ -128,6 +128,11 @@ export class ProxyRun {
     return Number(found?.[1] ?? -1);
   }
 
+  /** Everything that runs in its working directory: ourselves, Envoy, and whatever they started. */
+  processes(): readonly number[] {
+    return processesIn(this.folder.path);
+  }
+
   /** Ends it whatever happened; then nothing of it is left. */
   async done(): Promise<void> {
     if (this.#exit === undefined) {
