@@ -103,16 +103,8 @@ const gkeFiles: CertificateFiles = {
   root: `${WORKLOAD_FOLDER}/ca_certificates.pem`,
 };
 
-/** Further settings that no variable of Istio's has. */
-export interface ControlPlaneExtras {
-  /** Uids that may ask for secrets, beside our own and root. */
-  readonly sdsUids?: readonly number[];
-  /** Mode of OUTPUT_CERTS' files, 0600 by default. */
-  readonly outputMode?: number;
-}
-
 /** Derives everything about the control plane from the configuration: pure, and it cannot fail. */
-export function controlPlaneConfig(config: AgentConfig, extras: ControlPlaneExtras = {}): ControlPlaneConfig {
+export function controlPlaneConfig(config: AgentConfig): ControlPlaneConfig {
   const { identity, xds, node, proxy } = config;
   const clientCertificate = identity.provCert ? filesIn(identity.provCert) : undefined;
   const upstream = (address: string, roots: Upstream["roots"], headers: ReadonlyMap<string, string>): Upstream => {
@@ -145,14 +137,14 @@ export function controlPlaneConfig(config: AgentConfig, extras: ControlPlaneExtr
       pkcs8: identity.pkcs8,
     },
     outputDirectory: identity.outputCerts || undefined,
-    outputMode: extras.outputMode ?? 0o600,
+    outputMode: identity.outputMode,
     crlPath: identity.crl ? "./var/run/secrets/istio/crl/ca-crl.pem" : undefined,
     extraRoots: proxy.caCertificatesPem,
     fileDebounce: identity.fileDebounce,
     sds: {
       socket: `${SDS_FOLDER}/${identity.workloadSocketFile || "socket"}`,
       filesSocket: "./var/run/secrets/credential-uds/files-socket",
-      uids: extras.sdsUids ?? [],
+      uids: identity.sdsUids,
     },
     xdsSocket: `${proxy.configPath}/XDS`,
     keepalive: { interval: xds.keepaliveInterval, timeout: xds.keepaliveTimeout },

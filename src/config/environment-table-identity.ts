@@ -26,6 +26,15 @@ export const identityVariables = {
   TOKEN_AUDIENCES: { kind: "list", default: "istio-ca", summary: "Audiences of the token." },
   PROV_CERT: { kind: "text", summary: "Folder with a certificate that is there already (virtual machines)." },
   OUTPUT_CERTS: { kind: "text", summary: "Folder into which certificate, key and roots are written." },
+  PILOTFISH_OUTPUT_CERTS_MODE: {
+    kind: "text",
+    default: "0600",
+    summary: "Mode of the files below OUTPUT_CERTS, in octal.",
+  },
+  PILOTFISH_SDS_UIDS: {
+    kind: "list",
+    summary: "Uids that may ask our SDS socket for secrets, beside our own and root.",
+  },
   SECRET_TTL: { kind: "duration", default: "24h", summary: "Lifetime that is asked for a certificate." },
   SECRET_GRACE_PERIOD_RATIO: {
     kind: "ratio",

@@ -15,6 +15,10 @@ export interface IdentitySettings {
   readonly provCert: string | undefined;
   /** Folder into which certificate, key and roots are written. */
   readonly outputCerts: string | undefined;
+  /** Mode of its files. */
+  readonly outputMode: number;
+  /** Uids that may ask for secrets, beside our own and root. */
+  readonly sdsUids: readonly number[];
   /** File, or "SYSTEM". */
   readonly caRootCa: string | undefined;
   readonly xdsRootCa: string | undefined;
@@ -79,6 +83,8 @@ export function readIdentitySettings(
     tokenAudiences: env.list("TOKEN_AUDIENCES"),
     provCert: env.text("PROV_CERT"),
     outputCerts: env.text("OUTPUT_CERTS"),
+    outputMode: readMode(env, problems),
+    sdsUids: readUids(env, problems),
     caRootCa: env.text("CA_ROOT_CA"),
     xdsRootCa: env.text("XDS_ROOT_CA"),
     istiodSan: env.text("ISTIOD_SAN"),
@@ -100,6 +106,21 @@ function refuseFetchers(env: EnvironmentReader, problems: Problems): void {
   const fetcher = env.choice("CREDENTIAL_FETCHER_TYPE");
   env.text("CREDENTIAL_IDENTITY_PROVIDER");
   if (fetcher !== "JWT") problems.add("CREDENTIAL_FETCHER_TYPE", `"${fetcher}" is not supported; use JWT`);
+}
+
+function readMode(env: EnvironmentReader, problems: Problems): number {
+  const text = env.text("PILOTFISH_OUTPUT_CERTS_MODE");
+  if (/^0?[0-7]{3}$/.test(text)) return Number.parseInt(text, 8);
+  problems.add("PILOTFISH_OUTPUT_CERTS_MODE", `"${text}" is not a file mode; use one such as 0600 or 0640`);
+  return 0o600;
+}
+
+function readUids(env: EnvironmentReader, problems: Problems): readonly number[] {
+  const words = env.list("PILOTFISH_SDS_UIDS") ?? [];
+  const wrong = words.find((word) => !/^\d{1,10}$/.test(word));
+  if (wrong === undefined) return words.map(Number);
+  problems.add("PILOTFISH_SDS_UIDS", `"${wrong}" is not a uid; use numbers with commas between`);
+  return [];
 }
 
 /** A lifetime or a period of nothing would be renewed for ever. */

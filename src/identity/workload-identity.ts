@@ -56,126 +56,164 @@ export interface IdentityStatus {
 }
 
 /** Chooses the source once, at the start: files that are there, or the CA. */
-export function createWorkloadIdentity(deps: WorkloadIdentityDeps): WorkloadIdentity {
-  const { config, clock, log } = deps;
-  const listeners = new Set<() => void>();
-  const bundle = new TrustBundle(config.extraRoots, log);
-  const watched: WatchedFiles[] = [];
-  let certificate: Certificate | undefined;
-  let rotations = 0;
-  let trouble = "";
-  let revocations: WatchedFiles | undefined;
-  let cancelRootEnd: (() => void) | undefined;
+export const createWorkloadIdentity = (deps: WorkloadIdentityDeps): WorkloadIdentity => new KeptIdentity(deps);
 
-  const tell = (): void => {
-    writeOutput();
-    for (const hear of listeners) hear();
-  };
-  const writeOutput = (): void => {
-    const roots = bundle.pem(clock.wall());
-    if (config.outputDirectory === undefined || certificate === undefined || roots === undefined) return;
+class KeptIdentity implements WorkloadIdentity {
+  readonly #deps: WorkloadIdentityDeps;
+  readonly #listeners = new Set<() => void>();
+  readonly #bundle: TrustBundle;
+  readonly #watched: WatchedFiles[] = [];
+  readonly #mounted: CertificateFiles | undefined;
+  readonly #rotation: ReturnType<typeof createRotation>;
+  #certificate: Certificate | undefined;
+  #rotations = 0;
+  #trouble = "";
+  #revocations: WatchedFiles | undefined;
+  #cancelRootEnd: (() => void) | undefined;
+
+  constructor(deps: WorkloadIdentityDeps) {
+    const { config, clock, log, metrics, random } = deps;
+    this.#deps = deps;
+    this.#bundle = new TrustBundle(config.extraRoots, log);
+    this.#mounted = mountedFiles(config);
+    this.#rotation = createRotation({
+      settings: config.certificate,
+      identity: config.identity,
+      ask: async (csr) => {
+        const { requestCertificate } = await import("./ca-client.ts");
+        return requestCertificate(config, csr, clock);
+      },
+      ...{ clock, random, log, metrics },
+      onCertificate: (certificate) => this.#useIssued(certificate),
+    });
+  }
+
+  start(): void {
+    const { config } = this.#deps;
+    if (config.crlPath !== undefined) this.#revocations = this.#watch([config.crlPath], () => this.#tell());
+    const files = this.#mounted;
+    if (files !== undefined) {
+      const paths = [files.certificate, files.key, files.root];
+      this.#useFiles(files, this.#watch(paths, (texts) => this.#useFiles(files, texts)).texts);
+      return;
+    }
+    this.#rotation.start();
+    // What may end a failure: a new token, a new root.
+    const roots = config.ca.roots === "SYSTEM" ? [] : config.ca.roots;
+    this.#watch([config.tokenPath, ...roots], () => this.#rotation.wake());
+  }
+
+  current(): Certificate | undefined {
+    return this.#certificate;
+  }
+
+  roots(): string | undefined {
+    return this.#bundle.pem(this.#deps.clock.wall());
+  }
+
+  revocations(): string | undefined {
+    const { crlPath } = this.#deps.config;
+    return crlPath === undefined ? undefined : this.#revocations?.texts.get(crlPath);
+  }
+
+  onChange(hear: () => void): () => void {
+    this.#listeners.add(hear);
+    return () => this.#listeners.delete(hear);
+  }
+
+  setTrustBundle(roots: readonly string[]): void {
+    if (this.#bundle.setPushed(roots)) this.#tell();
+  }
+
+  status(): IdentityStatus {
+    return statusOf({
+      fromFiles: this.#mounted !== undefined,
+      identity: this.#deps.config.identity,
+      certificate: this.#certificate,
+      rotations: this.#rotations,
+      trouble: this.#trouble,
+      rotation: this.#rotation.state(),
+      now: this.#deps.clock.wall(),
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#cancelRootEnd?.();
+    for (const files of this.#watched) files.close();
+    await this.#rotation.stop();
+  }
+
+  #tell(): void {
+    this.#writeOutput();
+    for (const hear of this.#listeners) hear();
+  }
+
+  #writeOutput(): void {
+    const { config, log } = this.#deps;
+    const roots = this.roots();
+    if (config.outputDirectory === undefined || this.#certificate === undefined || roots === undefined) return;
     try {
       const set = new Map<string, string | Buffer>([
-        ["cert-chain.pem", certificate.chain],
-        ["key.pem", certificate.key.pem()],
+        ["cert-chain.pem", this.#certificate.chain],
+        ["key.pem", this.#certificate.key.pem()],
         ["root-cert.pem", roots],
       ]);
       replaceFiles(config.outputDirectory, set, config.outputMode);
     } catch (error) {
       log.error("cannot write the certificate's files", { folder: config.outputDirectory, error });
     }
-  };
-  const use = (next: Certificate): void => {
+  }
+
+  #useIssued(next: Certificate): void {
+    const { clock, log } = this.#deps;
     const lifetime = next.notAfter.getTime() - next.notBefore.getTime();
-    const changedRoot = certificate !== undefined && certificate.root !== next.root;
-    bundle.setOwn(next.root, lifetime, clock.wall());
-    certificate = next;
-    rotations += 1;
-    trouble = "";
+    const changedRoot = this.#certificate !== undefined && this.#certificate.root !== next.root;
+    this.#bundle.setOwn(next.root, lifetime, clock.wall());
     log.info("new certificate", { serialNumber: next.serialNumber, notAfter: next.notAfter.toISOString() });
     if (changedRoot) {
       log.info("the root changed; the old one stays for a certificate's lifetime");
-      cancelRootEnd?.();
-      cancelRootEnd = clock.after(lifetime + 1_000, tell);
+      this.#cancelRootEnd?.();
+      this.#cancelRootEnd = clock.after(lifetime + 1_000, () => this.#tell());
     }
-    tell();
-  };
+    this.#use(next);
+  }
 
-  const mounted = mountedFiles(config);
-  const rotation = createRotation({
-    settings: config.certificate,
-    identity: config.identity,
-    ask: async (csr) => {
-      const { requestCertificate } = await import("./ca-client.ts");
-      return requestCertificate(config, csr, clock);
-    },
-    clock,
-    random: deps.random,
-    log,
-    metrics: deps.metrics,
-    onCertificate: use,
-  });
-
-  const useFiles = (files: CertificateFiles, texts: FileTexts): void => {
+  #useFiles(files: CertificateFiles, texts: FileTexts): void {
+    const { clock, log, metrics } = this.#deps;
     try {
       const next = readMounted(files, texts);
       if (next.notAfter <= clock.wall()) log.warn("the mounted certificate has expired", { file: files.certificate });
-      bundle.setFile(next.root);
-      certificate = next;
-      rotations += 1;
-      trouble = "";
-      tell();
+      this.#bundle.setFile(next.root);
+      this.#use(next);
     } catch (error) {
-      trouble = describeError(error);
-      deps.metrics.fileFailure();
-      log.warn("the mounted certificate is not used, the old one stays", { reason: trouble });
+      this.#trouble = describeError(error);
+      metrics.fileFailure();
+      log.warn("the mounted certificate is not used, the old one stays", { reason: this.#trouble });
     }
-  };
-  const watch = (paths: readonly string[], onChange: (texts: FileTexts) => void): WatchedFiles => {
+  }
+
+  /** The only place where the certificate in use is replaced. */
+  #use(next: Certificate): void {
+    this.#certificate = next;
+    this.#rotations += 1;
+    this.#trouble = "";
+    this.#tell();
+  }
+
+  #watch(paths: readonly string[], onChange: (texts: FileTexts) => void): WatchedFiles {
+    const { clock, config, metrics, log } = this.#deps;
     const files = watchFiles(paths, {
       clock,
       debounce: config.fileDebounce,
       onChange,
       onTrouble: (path, why) => {
-        deps.metrics.watchFailure();
+        metrics.watchFailure();
         log.warn("a watched file can't be read", { path, why });
       },
     });
-    watched.push(files);
+    this.#watched.push(files);
     return files;
-  };
-
-  return {
-    start() {
-      if (config.crlPath !== undefined) revocations = watch([config.crlPath], tell);
-      if (mounted !== undefined) {
-        const paths = [mounted.certificate, mounted.key, mounted.root];
-        useFiles(mounted, watch(paths, (texts) => useFiles(mounted, texts)).texts);
-        return;
-      }
-      rotation.start();
-      // What may end a failure: a new token, a new root.
-      const roots = config.ca.roots === "SYSTEM" ? [] : config.ca.roots;
-      watch([config.tokenPath, ...roots], () => rotation.wake());
-    },
-    current: () => certificate,
-    roots: () => bundle.pem(clock.wall()),
-    revocations: () => (config.crlPath === undefined ? undefined : revocations?.texts.get(config.crlPath)),
-    onChange(hear) {
-      listeners.add(hear);
-      return () => listeners.delete(hear);
-    },
-    setTrustBundle(roots) {
-      if (bundle.setPushed(roots)) tell();
-    },
-    status: () =>
-      statusOf(mounted !== undefined, config.identity, certificate, rotations, trouble, rotation.state(), clock.wall()),
-    async stop() {
-      cancelRootEnd?.();
-      for (const files of watched) files.close();
-      await rotation.stop();
-    },
-  };
+  }
 }
 
 /** Files that are used instead of the CA: those that FILE_MOUNTED_CERTS names, or a set that is there at the start. */
@@ -202,28 +240,25 @@ function keyFrom(path: string, pem: string) {
   }
 }
 
-function statusOf(
-  fromFiles: boolean,
-  identity: string,
-  certificate: Certificate | undefined,
-  rotations: number,
-  trouble: string,
-  rotation: RotationState,
-  now: Date,
-): IdentityStatus {
-  const failure = trouble !== "" ? trouble : "lastFailure" in rotation ? (rotation.lastFailure ?? "") : "";
-  const expired = certificate !== undefined && certificate.notAfter <= now;
+interface StatusFacts {
+  readonly fromFiles: boolean;
+  readonly identity: string;
+  readonly certificate: Certificate | undefined;
+  readonly rotations: number;
+  readonly trouble: string;
+  readonly rotation: RotationState;
+  readonly now: Date;
+}
+
+function statusOf(facts: StatusFacts): IdentityStatus {
+  const { certificate, rotation, rotations } = facts;
+  const expired = certificate !== undefined && certificate.notAfter <= facts.now;
   const state = certificate === undefined ? "waiting" : expired ? "expired" : "valid";
-  const words = {
-    waiting: `waiting for certificate${failure === "" ? "" : `: ${failure}`}`,
-    expired: `certificate expired at ${certificate?.notAfter.toISOString() ?? ""}${failure === "" ? "" : `: ${failure}`}`,
-    valid: failure,
-  };
   return {
-    source: fromFiles ? "files" : "ca",
+    source: facts.fromFiles ? "files" : "ca",
     state,
-    reason: words[state],
-    identity: certificate?.uris[0] ?? identity,
+    reason: reasonOf(facts, state),
+    identity: certificate?.uris[0] ?? facts.identity,
     serialNumber: certificate?.serialNumber,
     notBefore: certificate?.notBefore,
     notAfter: certificate?.notAfter,
@@ -231,4 +266,14 @@ function statusOf(
     rotations,
     expiries: certificate === undefined ? [] : [{ resourceName: "default", notAfter: certificate.notAfter }],
   };
+}
+
+function reasonOf({ certificate, rotation, trouble }: StatusFacts, state: IdentityStatus["state"]): string {
+  const failure = trouble !== "" ? trouble : "lastFailure" in rotation ? (rotation.lastFailure ?? "") : "";
+  if (state === "valid") return failure;
+  const stage =
+    state === "waiting"
+      ? "waiting for certificate"
+      : `certificate expired at ${certificate?.notAfter.toISOString() ?? ""}`;
+  return failure === "" ? stage : `${stage}: ${failure}`;
 }

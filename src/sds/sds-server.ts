@@ -50,98 +50,119 @@ export interface SdsStatus {
 }
 
 /** Nothing more may leave our hands: the socket is closed to other uids by its mode, and every peer is checked. */
-export function createSdsServer(deps: SdsServerDeps): SdsServer {
-  const { settings, log } = deps;
-  const acked = new Map<string, string>();
-  const nacks = new Map<string, SecretNack>();
-  const counts = { pushes: 0, turnedAway: 0 };
-  let mode: SdsStatus["mode"] = "closed";
-  let path: string | undefined;
-  let listener: UnixListener | undefined;
-  let service: Promise<GrpcServer> | undefined;
-  let server: GrpcServer | undefined;
-  let store: SecretStore | undefined;
-  let saidUnchecked = false;
+export const createSdsServer = (deps: SdsServerDeps): SdsServer => new GuardedSds(deps);
 
-  const load = async (): Promise<GrpcServer> => {
+type PeerSocket = Parameters<typeof peerOf>[0];
+
+class GuardedSds implements SdsServer {
+  readonly #deps: SdsServerDeps;
+  readonly #acked = new Map<string, string>();
+  readonly #nacks = new Map<string, SecretNack>();
+  #pushes = 0;
+  #turnedAway = 0;
+  #mode: SdsStatus["mode"] = "closed";
+  #path: string | undefined;
+  #listener: UnixListener | undefined;
+  #loading: Promise<GrpcServer> | undefined;
+  #server: GrpcServer | undefined;
+  #store: SecretStore | undefined;
+  #saidUnchecked = false;
+
+  constructor(deps: SdsServerDeps) {
+    this.#deps = deps;
+  }
+
+  async listen(): Promise<void> {
+    const { settings, log } = this.#deps;
+    const external = await answers(settings.socket);
+    this.#path = external ? settings.filesSocket : settings.socket;
+    const others = settings.uids.length > 0;
+    this.#listener = await listenUnix(this.#path, {
+      mode: others ? 0o666 : 0o600,
+      directoryMode: others ? 0o711 : 0o700,
+      onSocket: (socket) => this.#accept(socket),
+    });
+    this.#mode = external ? "external" : "own";
+    if (external) log.info("another SDS serves the workload's certificate", { socket: settings.socket });
+  }
+
+  status(): SdsStatus {
+    return {
+      mode: this.#mode,
+      socket: this.#path,
+      connections: this.#server?.connections ?? 0,
+      streams: this.#server?.calls ?? 0,
+      asked: this.#store?.names ?? [],
+      pushes: this.#pushes,
+      acked: this.#acked,
+      nacks: [...new Set(this.#nacks.values())],
+      turnedAway: this.#turnedAway,
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#mode = "closed";
+    await this.#listener?.close();
+    await this.#loading?.catch(() => undefined);
+    this.#server?.close();
+    this.#store?.close();
+  }
+
+  #accept(socket: PeerSocket): void {
+    socket.on("error", () => undefined);
+    if (!this.#mayAsk(socket)) {
+      socket.destroy();
+      return;
+    }
+    this.#loading ??= this.#load();
+    this.#loading.then((server) => server.accept(socket), this.#deps.onBug);
+  }
+
+  #mayAsk(socket: PeerSocket): boolean {
+    const { settings, log } = this.#deps;
+    const peer = peerOf(socket);
+    if (peer === undefined) {
+      if (!this.#saidUnchecked)
+        log.info("the uid of SDS callers can't be read here; the socket's mode protects it alone");
+      this.#saidUnchecked = true;
+      return true;
+    }
+    if (peer.uid === 0 || peer.uid === effectiveUid() || settings.uids.includes(peer.uid)) return true;
+    this.#turnedAway += 1;
+    log.warn("somebody else asked for secrets and was turned away", { uid: peer.uid, pid: peer.pid });
+    return false;
+  }
+
+  async #load(): Promise<GrpcServer> {
     const [{ createSdsService }, { SecretStore: Store }] = await Promise.all([
       import("./sds-service.ts"),
       import("./secret-store.ts"),
     ]);
-    const loaded = new Store(deps);
-    store = loaded;
-    server = createSdsService({
-      store: loaded,
+    const { log, onBug } = this.#deps;
+    const store = new Store(this.#deps);
+    this.#store = store;
+    this.#server = createSdsService({
+      store,
       log,
-      onBug: deps.onBug,
+      onBug,
       onPush: () => {
-        counts.pushes += 1;
+        this.#pushes += 1;
       },
-      onAck: (names, version) => {
-        for (const name of names) {
-          acked.set(name, version);
-          nacks.delete(name);
-        }
-      },
-      onNack: (nack) => {
-        log.warn("Envoy refused a secret", { names: nack.names.join(), text: nack.text });
-        for (const name of nack.names) nacks.set(name, nack);
-      },
+      onAck: (names, version) => this.#taken(names, version),
+      onNack: (nack) => this.#refused(nack),
     });
-    return server;
-  };
+    return this.#server;
+  }
 
-  const mayAsk = (socket: Parameters<typeof peerOf>[0]): boolean => {
-    const peer = peerOf(socket);
-    if (peer === undefined) {
-      if (!saidUnchecked) log.info("the uid of SDS callers can't be read here; the socket's mode protects it alone");
-      saidUnchecked = true;
-      return true;
+  #taken(names: readonly string[], version: string): void {
+    for (const name of names) {
+      this.#acked.set(name, version);
+      this.#nacks.delete(name);
     }
-    if (peer.uid === 0 || peer.uid === effectiveUid() || settings.uids.includes(peer.uid)) return true;
-    counts.turnedAway += 1;
-    log.warn("somebody else asked for secrets and was turned away", { uid: peer.uid, pid: peer.pid });
-    return false;
-  };
+  }
 
-  return {
-    async listen() {
-      const external = await answers(settings.socket);
-      path = external ? settings.filesSocket : settings.socket;
-      const others = settings.uids.length > 0;
-      listener = await listenUnix(path, {
-        mode: others ? 0o666 : 0o600,
-        directoryMode: others ? 0o711 : 0o700,
-        onSocket: (socket) => {
-          socket.on("error", () => undefined);
-          if (!mayAsk(socket)) {
-            socket.destroy();
-            return;
-          }
-          service ??= load();
-          service.then((one) => one.accept(socket), deps.onBug);
-        },
-      });
-      mode = external ? "external" : "own";
-      if (external) log.info("another SDS serves the workload's certificate", { socket: settings.socket });
-    },
-    status: () => ({
-      mode,
-      socket: path,
-      connections: server?.connections ?? 0,
-      streams: server?.calls ?? 0,
-      asked: store?.names ?? [],
-      pushes: counts.pushes,
-      acked,
-      nacks: [...new Set(nacks.values())],
-      turnedAway: counts.turnedAway,
-    }),
-    async close() {
-      mode = "closed";
-      await listener?.close();
-      await service?.catch(() => undefined);
-      server?.close();
-      store?.close();
-    },
-  };
+  #refused(nack: SecretNack): void {
+    this.#deps.log.warn("Envoy refused a secret", { names: nack.names.join(), text: nack.text });
+    for (const name of nack.names) this.#nacks.set(name, nack);
+  }
 }

@@ -2,11 +2,12 @@ import type { ControlPlaneConfig } from "../config/control-plane-config.ts";
 import { describeError } from "../foundation/errors.ts";
 import type { Log } from "../foundation/log.ts";
 import type { Clock } from "../foundation/time.ts";
-import type { GrpcServer } from "../protocol/grpc-server.ts";
+import type { GrpcServer, RawCall } from "../protocol/grpc-server.ts";
 import { paths, typeUrls } from "../protocol/names.ts";
 import { peerOf } from "../system/network.ts";
 import { effectiveUid } from "../system/process.ts";
 import { listenUnix, type UnixListener } from "../system/unix-sockets.ts";
+import type { Variant } from "./discovery-reading.ts";
 import type { ApplicationHealth, XdsHooks } from "./own-types.ts";
 import type { Patience, ProxyStream, ProxyStreamDeps } from "./proxy-stream.ts";
 import { Backoff } from "./reconnect.ts";
@@ -40,128 +41,144 @@ export interface AdsProxy {
 
 const defaultPatience: Patience = { hold: 20_000, firstAnswer: 60_000, beforeTokenEnd: 60_000 };
 
-export function createAdsProxy(deps: AdsProxyDeps): AdsProxy {
-  const { config, clock, log } = deps;
-  const streams = new Map<number, ProxyStream>();
-  const configured = new Map<number | undefined, ConfiguredEnvoy>();
-  const backoff = new Backoff(clock, deps.random);
-  let listener: UnixListener | undefined;
-  let server: GrpcServer | undefined;
-  let loading: Promise<GrpcServer> | undefined;
-  let reachable: XdsStatus["reachable"] = "unknown";
-  let upstreamReason = "";
-  let health: ApplicationHealth | undefined;
-  let turnedAway = 0;
-  let ids = 0;
+export const createAdsProxy = (deps: AdsProxyDeps): AdsProxy => new ForwardingProxy(deps);
 
-  const streamDeps: ProxyStreamDeps = {
-    config,
-    clock,
-    backoff,
-    log,
-    metrics: deps.metrics,
-    hooks: deps.hooks,
-    patience: { ...defaultPatience, ...deps.patience },
-    health: () => health,
-    stuck: { inRow: 0 },
-    onBug: deps.onBug,
-    onReceived: (pid, typeUrl) => {
-      if (typeUrl !== typeUrls.cluster && typeUrl !== typeUrls.listener) return;
-      const before = configured.get(pid) ?? { pid, clusters: false, listeners: false };
-      configured.delete(pid);
-      configured.set(pid, {
-        pid,
-        clusters: before.clusters || typeUrl === typeUrls.cluster,
-        listeners: before.listeners || typeUrl === typeUrls.listener,
-      });
-      // A few lives of Envoy are enough; more would be kept for nothing.
-      for (const old of configured.keys()) if (configured.size > 8) configured.delete(old);
-    },
-    onUpstream: (reason) => {
-      reachable = reason === undefined ? "yes" : "no";
-      upstreamReason = reason ?? "";
-    },
-  };
+type PeerSocket = Parameters<typeof peerOf>[0];
 
-  const load = async (): Promise<GrpcServer> => {
+class ForwardingProxy implements AdsProxy {
+  readonly #deps: AdsProxyDeps;
+  readonly #streams = new Map<number, ProxyStream>();
+  readonly #configured = new Map<number | undefined, ConfiguredEnvoy>();
+  readonly #backoff: Backoff;
+  readonly #streamDeps: ProxyStreamDeps;
+  #listener: UnixListener | undefined;
+  #server: GrpcServer | undefined;
+  #loading: Promise<GrpcServer> | undefined;
+  #reachable: XdsStatus["reachable"] = "unknown";
+  #reason = "";
+  #health: ApplicationHealth | undefined;
+  #turnedAway = 0;
+  #ids = 0;
+
+  constructor(deps: AdsProxyDeps) {
+    this.#deps = deps;
+    this.#backoff = new Backoff(deps.clock, deps.random);
+    const { config, clock, log, metrics, hooks, onBug } = deps;
+    this.#streamDeps = {
+      ...{ config, clock, log, metrics, hooks, onBug },
+      backoff: this.#backoff,
+      patience: { ...defaultPatience, ...deps.patience },
+      health: () => this.#health,
+      stuck: { inRow: 0 },
+      onUpstream: (reason) => {
+        this.#reachable = reason === undefined ? "yes" : "no";
+        this.#reason = reason ?? "";
+      },
+      onReceived: (pid, typeUrl) => this.#received(pid, typeUrl),
+    };
+  }
+
+  async listen(): Promise<void> {
+    this.#listener = await listenUnix(this.#deps.config.xdsSocket, {
+      mode: 0o600,
+      onSocket: (socket) => this.#accept(socket),
+    });
+  }
+
+  status(): XdsStatus {
+    const { xds } = this.#deps.config;
+    return {
+      listening: this.#listener !== undefined,
+      upstream: `${xds.host}:${xds.port}`,
+      reachable: this.#reachable,
+      reason: this.#reason,
+      failures: this.#backoff.failures,
+      configured: [...this.#configured.values()],
+      streams: [...this.#streams.values()].map((one) => one.status()),
+      turnedAway: this.#turnedAway,
+    };
+  }
+
+  setApplicationHealth(health: ApplicationHealth): void {
+    this.#health = health;
+    for (const one of this.#streams.values()) one.sendHealth(health);
+  }
+
+  async probe(): Promise<string | undefined> {
+    const { probeUpstream } = await import("./upstream.ts");
+    const error = await probeUpstream(this.#deps.config, this.#deps.clock);
+    return error === undefined ? undefined : describeError(error);
+  }
+
+  async close(): Promise<void> {
+    await this.#listener?.close();
+    this.#listener = undefined;
+    await this.#loading?.catch(() => undefined);
+    for (const one of this.#streams.values()) one.close();
+    this.#server?.close();
+  }
+
+  #accept(socket: PeerSocket): void {
+    socket.on("error", () => undefined);
+    if (!this.#mayAsk(socket)) {
+      socket.destroy();
+      return;
+    }
+    this.#loading ??= this.#load();
+    this.#loading.then((server) => server.accept(socket), this.#deps.onBug);
+  }
+
+  #mayAsk(socket: PeerSocket): boolean {
+    const peer = peerOf(socket);
+    if (peer === undefined || peer.uid === 0 || peer.uid === effectiveUid()) return true;
+    this.#turnedAway += 1;
+    const { uid, pid } = peer;
+    this.#deps.log.warn("somebody else asked for configuration and was turned away", { uid, pid });
+    return false;
+  }
+
+  async #load(): Promise<GrpcServer> {
     const [{ createGrpcServer }, { ProxyStream: Stream }] = await Promise.all([
       import("../protocol/grpc-server.ts"),
       import("./proxy-stream.ts"),
     ]);
-    server = createGrpcServer({
-      onBug: deps.onBug,
+    this.#server = createGrpcServer({
+      onBug: this.#deps.onBug,
       route: (path) => {
         const variant = variants.get(path);
-        if (variant === undefined) return undefined;
-        return (call) => {
-          ids += 1;
-          const id = ids;
-          const pid = peerOf(call.socket as Parameters<typeof peerOf>[0])?.pid;
-          log.info("Envoy asks for its configuration", { stream: id, pid, variant });
-          const stream = new Stream(streamDeps, call, { id, pid, variant }, () => {
-            streams.delete(id);
-          });
-          streams.set(id, stream);
-          stream.start();
-        };
+        return variant === undefined ? undefined : (call) => this.#open(Stream, call, variant);
       },
     });
-    return server;
-  };
+    return this.#server;
+  }
 
-  const mayAsk = (socket: Parameters<typeof peerOf>[0]): boolean => {
-    const peer = peerOf(socket);
-    if (peer === undefined || peer.uid === 0 || peer.uid === effectiveUid()) return true;
-    turnedAway += 1;
-    log.warn("somebody else asked for configuration and was turned away", { uid: peer.uid, pid: peer.pid });
-    return false;
-  };
+  #open(Stream: typeof ProxyStream, call: RawCall, variant: Variant): void {
+    this.#ids += 1;
+    const id = this.#ids;
+    const pid = peerOf(call.socket as PeerSocket)?.pid;
+    this.#deps.log.info("Envoy asks for its configuration", { stream: id, pid, variant });
+    const stream = new Stream(this.#streamDeps, call, { id, pid, variant }, () => {
+      this.#streams.delete(id);
+    });
+    this.#streams.set(id, stream);
+    stream.start();
+  }
 
-  return {
-    async listen() {
-      listener = await listenUnix(config.xdsSocket, {
-        mode: 0o600,
-        onSocket: (socket) => {
-          socket.on("error", () => undefined);
-          if (!mayAsk(socket)) {
-            socket.destroy();
-            return;
-          }
-          loading ??= load();
-          loading.then((one) => one.accept(socket), deps.onBug);
-        },
-      });
-    },
-    status: () => ({
-      listening: listener !== undefined,
-      upstream: `${config.xds.host}:${config.xds.port}`,
-      reachable,
-      reason: upstreamReason,
-      failures: backoff.failures,
-      configured: [...configured.values()],
-      streams: [...streams.values()].map((one) => one.status()),
-      turnedAway,
-    }),
-    setApplicationHealth(next) {
-      health = next;
-      for (const one of streams.values()) one.sendHealth(next);
-    },
-    async probe() {
-      const { probeUpstream } = await import("./upstream.ts");
-      const error = await probeUpstream(config, clock);
-      return error === undefined ? undefined : describeError(error);
-    },
-    async close() {
-      await listener?.close();
-      listener = undefined;
-      await loading?.catch(() => undefined);
-      for (const one of streams.values()) one.close();
-      server?.close();
-    },
-  };
+  #received(pid: number | undefined, typeUrl: string): void {
+    if (typeUrl !== typeUrls.cluster && typeUrl !== typeUrls.listener) return;
+    const before = this.#configured.get(pid) ?? { pid, clusters: false, listeners: false };
+    this.#configured.delete(pid);
+    this.#configured.set(pid, {
+      pid,
+      clusters: before.clusters || typeUrl === typeUrls.cluster,
+      listeners: before.listeners || typeUrl === typeUrls.listener,
+    });
+    // A few lives of Envoy are enough; more would be kept for nothing.
+    for (const old of this.#configured.keys()) if (this.#configured.size > 8) this.#configured.delete(old);
+  }
 }
 
-const variants: ReadonlyMap<string, "sotw" | "delta"> = new Map([
+const variants: ReadonlyMap<string, Variant> = new Map([
   [paths.streamAggregated, "sotw"],
   [paths.deltaAggregated, "delta"],
 ]);

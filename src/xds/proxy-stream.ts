@@ -282,9 +282,17 @@ export class ProxyStream {
     // A stream that brought nothing counts like a connection that failed.
     const brought = this.#record.received(typeUrls.cluster) || this.#record.received(typeUrls.listener);
     if (!brought || code !== grpcStatus.ok) backoff.failed();
-    onUpstream(code === grpcStatus.ok ? undefined : `${statusName(code)}: ${text}`);
+    onUpstream(code === grpcStatus.ok ? undefined : this.#explained(code, text));
     log.info("the control plane's stream ended", { stream: this.#facts.id, status: statusName(code), text });
     this.#end(code, text);
+  }
+
+  /** The control plane only says that it does not accept us; that the token is too old is seen from here. */
+  #explained(code: number, text: string): string {
+    const { expires } = this.#upstream?.credentials ?? {};
+    const words = `${statusName(code)}: ${text}`;
+    if (code !== grpcStatus.unauthenticated || expires === undefined || expires > this.#deps.clock.wall()) return words;
+    return `token expired at ${expires.toISOString()}; ${words}`;
   }
 
   /** Before the token ends, and only when the file holds another one: without that nothing would be won. */

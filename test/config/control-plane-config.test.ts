@@ -122,8 +122,11 @@ describe("where the certificate comes from", () => {
   });
 
   test("further settings of ours", () => {
-    const config = controlPlaneConfig(agentConfig({}), { sdsUids: [1000], outputMode: 0o640 });
-    expect(config.sds.uids).toEqual([1000]);
+    const config = env({ PILOTFISH_SDS_UIDS: "1000,1001", PILOTFISH_OUTPUT_CERTS_MODE: "0640" });
+    expect(config.sds.uids).toEqual([1000, 1001]);
     expect(config.outputMode).toBe(0o640);
+    expect(() => env({ PILOTFISH_SDS_UIDS: "root", PILOTFISH_OUTPUT_CERTS_MODE: "rw" })).toThrow(
+      /"rw" is not a file mode[\s\S]*"root" is not a uid/,
+    );
   });
 });

@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -49,8 +49,10 @@ describe.skipIf(!hasGo)("judged by the API server's own code (which needs a Go c
   beforeAll(() => {
     mkdirSync(join(root, ".cache/deploy-tools"), { recursive: true });
     const cwd = join(root, "test/helpers/pod-validation");
-    if (!existsSync(program))
-      execFileSync("go", ["build", "-o", program, "."], { cwd, stdio: ["ignore", "ignore", "pipe"] });
+    if (existsSync(program)) return;
+    const fresh = `${program}.${process.pid}`;
+    execFileSync("go", ["build", "-o", fresh, "."], { cwd, stdio: ["ignore", "ignore", "pipe"] });
+    renameSync(fresh, program);
   }, 900_000);
 
   test("every injected manifest is a valid pod", () => {

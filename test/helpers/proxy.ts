@@ -128,10 +128,17 @@ export class ProxyRun {
     return Number(found?.[1] ?? -1);
   }
 
+  /** Everything that runs in its working directory: ourselves, Envoy, and whatever they started. */
+  processes(): readonly number[] {
+    return processesIn(this.folder.path);
+  }
+
   /** Ends it whatever happened; then nothing of it is left. */
   async done(): Promise<void> {
     if (this.#exit === undefined) {
       this.child.kill("SIGKILL");
+      // unshare's --kill-child does not reach a child that has changed its user since.
+      for (const pid of processesIn(this.folder.path)) process.kill(pid, "SIGKILL");
       await this.exited;
     }
     await eventually("no process is left in its folder", () => processesIn(this.folder.path).length === 0);

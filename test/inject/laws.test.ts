@@ -15,7 +15,7 @@ const anyMode = fc.constantFrom<Mode | undefined>("native", "classic", undefined
 const plain = configOf(undefined);
 const inject = (document: JsonObject, mode: Mode | undefined, settings = config): JsonObject =>
   injectDocument(document, { namespace: "default", mode }, settings).document;
-const runs = { numRuns: Number(process.env["PILOTFISH_LAW_RUNS"] ?? 400) };
+const runs = { numRuns: Number(process.env["PILOTFISH_LAW_RUNS"] ?? 250) };
 
 const ourNames = new Set(['"istio-proxy"', '"istio-init"', '"istio-validation"']);
 const users = (pod: JsonObject, field: string): readonly Json[] =>

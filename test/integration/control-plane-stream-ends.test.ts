@@ -30,6 +30,15 @@ describe("how a stream ends", () => {
     expect(b.proxy.status().reason).toMatch(/^PERMISSION_DENIED: this workload may not/);
   });
 
+  test("a token that has expired is named as the reason", async () => {
+    w.writeToken(jwt(-60));
+    const b = await between(w, ends);
+    const envoy = b.connect();
+    finish((await b.first()).stream, 16, "authentication failure");
+    expect(await envoy.ended).toMatchObject({ code: 16 });
+    expect(b.proxy.status().reason).toMatch(/^token expired at 20.*; UNAUTHENTICATED: authentication failure$/);
+  });
+
   test("Envoy's end reaches the control plane", async () => {
     const b = await between(w, ends);
     const envoy = b.connect();

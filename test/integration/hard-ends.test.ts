@@ -47,6 +47,18 @@ test("what left Envoy's group and session is ended with us", async () => {
   await eventually("it is gone", () => !alive(runaway));
 });
 
+test("our SIGKILL as PID 1: Envoy, its children and what left its session go with us", async () => {
+  const wrapped = script("envoy", `#!/bin/sh\nsetsid sleep 100000 &\nsleep 100001 &\nexec ${envoy} "$@"\n`);
+  const prefix = ["unshare", "--pid", "--fork", "--mount-proc"];
+  proxy = staticProxy(ports, { prefix, env: { PILOTFISH_ENVOY: wrapped } });
+  await eventually("ready", async () => (await ask({ port: ports.readiness }, "/healthz/ready")).status === 200);
+  expect(proxy.processes().length).toBeGreaterThanOrEqual(5);
+  const first = Number(readFileSync(`/proc/${proxy.pid}/task/${proxy.pid}/children`, "utf8").trim());
+  process.kill(first, "SIGKILL");
+  await proxy.exited;
+  await eventually("nobody is left", () => proxy.processes().length === 0);
+});
+
 /** A memory cgroup of version 1, which this kernel mounts beside an empty version 2. */
 const memory = "/sys/fs/cgroup/memory";
 

@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parseAllDocuments } from "yaml";
@@ -28,8 +28,11 @@ function build(name: string, from: string): void {
   )
     .toString()
     .trim()}`;
-  if (!existsSync(stamp))
-    execFileSync("go", ["build", "-o", stamp, from], { cwd, stdio: ["ignore", "ignore", "pipe"] });
+  if (!existsSync(stamp)) {
+    // Whole then renamed: another run beside this one starts the old program or the new one.
+    execFileSync("go", ["build", "-o", `${stamp}.${process.pid}`, from], { cwd, stdio: ["ignore", "ignore", "pipe"] });
+    renameSync(`${stamp}.${process.pid}`, stamp);
+  }
   built.set(name, stamp);
 }
 const built = new Map<string, string>();

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { parse } from "yaml";
+import { parse, parseAllDocuments } from "yaml";
 import { injectDocument } from "../../src/inject/inject-document.ts";
 import type { Mode } from "../../src/inject/injector-config.ts";
 import type { JsonObject } from "../../src/inject/json-value.ts";
@@ -14,7 +14,7 @@ import { Kubelet } from "../helpers/kubelet/kubelet.ts";
 import type { Pod } from "../helpers/kubelet/pod.ts";
 import { type Prober, startProber } from "../helpers/kubelet/prober.ts";
 import { makePodAndPeer, type Namespace } from "../helpers/network-namespaces.ts";
-import { temporaryFolder } from "../helpers/paths.ts";
+import { root, temporaryFolder } from "../helpers/paths.ts";
 import { configOf, folder as goldens } from "../inject/golden-cases.ts";
 
 /**
@@ -324,5 +324,17 @@ describe("the injected pod", () => {
     const { kubelet } = await run(productpage(), "native", { config: "init: {cni: true}" });
     await expect(kubelet.start()).rejects.toThrow("init container istio-validation failed");
     expect(kubelet.history).toEqual(["started istio-validation", "ended istio-validation 126"]);
+  });
+
+  test("the gateway of deploy/ is a proxy alone, that serves and ends", async () => {
+    const text = readFileSync(join(root, "deploy/gateway/gateway.yaml"), "utf8");
+    const deployment = parseAllDocuments(text)
+      .find((one) => one.get("kind") === "Deployment")
+      ?.toJS() as JsonObject;
+    const { kubelet } = await run(withAnnotations(deployment, ["spec", "template"]), "classic");
+    await kubelet.start();
+    await kubelet.ready();
+    await kubelet.stop();
+    expect(kubelet.history).toEqual(["started istio-proxy", "ready istio-proxy", "ended istio-proxy 0"]);
   });
 });

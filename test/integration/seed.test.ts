@@ -61,7 +61,7 @@ describe("the seed's command line, as PID 1 and uid 1337", () => {
     proxy = new ProxyRun({ prefix: asPid1, args: seedArguments(), env: portsOfListeners() });
     const answer = await eventually("a reason", async () => {
       const said = await ask({ port: ports.status }, "/healthz/ready");
-      return /^cds: .*control plane/.test(said.body) ? said : undefined;
+      return /cds: cannot reach the control plane/.test(said.body) ? said : undefined;
     });
     expect(answer.status).toBe(503);
     expect(proxy.output).toMatch(/Envoy started.*epoch=0/);

@@ -1,7 +1,7 @@
 // Development only: the real kustomize and helm, by which deploy/ is judged (test/integration/inject-deploy.test.ts).
 module pilotfish.dev/deploy-tools
 
-go 1.26.8
+go 1.24.0
 
 tool (
 	helm.sh/helm/v3/cmd/helm

@@ -154,7 +154,8 @@ export class ContainerProcess {
 function rooted(pid: number): boolean {
   try {
     const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
-    return !words.includes(script) && words[0] !== "chroot" && words[0] !== "setpriv";
+    // Empty is the moment of an exec.
+    return !words.includes(script) && !["", "chroot", "setpriv"].includes(words[0] ?? "");
   } catch {
     return true;
   }

@@ -97,7 +97,7 @@ export class Kubelet {
     if (hook !== undefined) {
       const good = await this.#act(running, container, hook);
       this.#history.push(`postStart ${container.name} ${good ? "done" : "failed"}`);
-      if (!good) throw new Error(`the postStart hook of ${container.name} failed:\n${running.output}`);
+      if (!good) throw new Error(`postStart of ${container.name}: ${this.#history.join(", ")}\n${running.output}`);
     }
     if (waitForStart && container.startupProbe !== undefined) {
       await this.#until(container, container.startupProbe);
@@ -152,7 +152,9 @@ export class Kubelet {
   async #act(running: ContainerProcess, container: Container, action: Action): Promise<boolean> {
     if (action.exec !== undefined) {
       const environment = environmentOf(container, this.#pod, this.#options.facts);
-      return (await running.exec(action.exec.command.map((word) => expand(word, environment)))).code === 0;
+      const { code, output } = await running.exec(action.exec.command.map((word) => expand(word, environment)));
+      if (code !== 0) this.#history.push(`${action.exec.command[0]} said ${code}: ${output.trim()}`);
+      return code === 0;
     }
     return this.#ask(container, action, 30);
   }
