@@ -76,6 +76,12 @@ await build({
   // The sources also run unbundled; in the bundle the other branch is taken.
   logOverride: { "empty-import-meta": "silent" },
 });
+// One letter outside Latin-1 and V8 keeps the whole text with two bytes a letter, for as long as we live.
+const beyond = /[^\n]{0,40}[^\0-\x7f][^\n]{0,20}/.exec(readFileSync(temporary, "utf8"));
+if (beyond !== null) {
+  rmSync(temporary);
+  throw new Error(`cannot bundle: "${beyond[0]}" is not ASCII; write the letter as \\uXXXX in the source`);
+}
 // Envoy's message descriptors, for `pilotfish control-plane` alone: a file beside the bundle, never inside it.
 execFileSync(process.execPath, ["scripts/compile-proto.mjs", "--envoy"], { stdio: ["ignore", 2, 2] });
 // Whole then renamed: a pilotfish that starts meanwhile reads the old bundle or the new one, never half of one.

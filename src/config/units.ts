@@ -16,10 +16,10 @@ const unitMillis: Readonly<Record<string, number>> = {
 /** A Go duration in milliseconds: `1m0s`, `300ms`, `1h30m`, `1.5s`, `-1s`, and a bare `0`. */
 export function parseDuration(text: string): Millis | undefined {
   if (/^[+-]?0$/.test(text)) return 0;
-  const [, sign, parts = ""] = /^([+-]?)((?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+)$/.exec(text) ?? [];
+  const [, sign, parts = ""] = /^([+-]?)((?:(?:\d+\.?\d*|\.\d+)(?:ns|us|\u00b5s|\u03bcs|ms|s|m|h))+)$/.exec(text) ?? [];
   if (sign === undefined) return undefined;
   let sum = 0;
-  for (const [, amount, unit = ""] of parts.matchAll(/(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)/g)) {
+  for (const [, amount, unit = ""] of parts.matchAll(/(\d+\.?\d*|\.\d+)(ns|us|\u00b5s|\u03bcs|ms|s|m|h)/g)) {
     sum += Number(amount) * (unitMillis[unit] ?? Number.NaN);
   }
   // Sums of binary fractions: 0.1 s + 0.2 s must stay 300 ms. Nobody waits for less than a microsecond.

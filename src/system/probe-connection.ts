@@ -1,5 +1,4 @@
 import { connect, type Socket } from "node:net";
-import { connect as connectTls } from "node:tls";
 import { errorCode } from "../foundation/errors.ts";
 
 /** A TCP connection for a probe. */
@@ -39,42 +38,6 @@ function connectOnce({ host, port, source, signal }: ProbeDial): Promise<Socket>
       signal.removeEventListener("abort", onAbort);
       socket.removeAllListeners("error");
       resolve(socket);
-    });
-  });
-}
-
-/**
- * TLS over it, as the kubelet does: whatever the certificate is, also a weak one; HTTP/2 is offered when `http2`.
- * The result tells what the other side chose.
- */
-export function secureProbe(
-  socket: Socket,
-  http2: boolean,
-  signal: AbortSignal,
-): Promise<{ readonly socket: Socket; readonly http2: boolean }> {
-  signal.throwIfAborted();
-  return new Promise((resolve, reject) => {
-    const secure = connectTls({
-      socket,
-      rejectUnauthorized: false,
-      ALPNProtocols: http2 ? ["h2", "http/1.1"] : ["http/1.1"],
-      ciphers: "DEFAULT@SECLEVEL=0",
-    });
-    const end = () => {
-      signal.removeEventListener("abort", onAbort);
-      secure.removeAllListeners("error");
-    };
-    const onAbort = () => secure.destroy(signal.reason as Error);
-    signal.addEventListener("abort", onAbort);
-    secure.once("error", (error) => {
-      end();
-      secure.on("error", () => undefined);
-      socket.destroy();
-      reject(error);
-    });
-    secure.once("secureConnect", () => {
-      end();
-      resolve({ socket: secure, http2: secure.alpnProtocol === "h2" });
     });
   });
 }

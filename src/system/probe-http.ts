@@ -1,7 +1,7 @@
 import { type IncomingMessage, request } from "node:http";
-import { type ClientHttp2Session, connect as connectHttp2, constants } from "node:http2";
+import type { ClientHttp2Session } from "node:http2";
 import type { Socket } from "node:net";
-import { dialProbe, type ProbeDial, secureProbe } from "./probe-connection.ts";
+import { dialProbe, type ProbeDial } from "./probe-connection.ts";
 
 export interface ProbeGet {
   readonly dial: Omit<ProbeDial, "signal">;
@@ -26,7 +26,12 @@ export interface ProbeAnswer {
 /** A connection that an answer left usable. */
 type Kept =
   | { readonly is: "http1"; readonly socket: Socket }
-  | { readonly is: "http2"; readonly socket: Socket; readonly session: ClientHttp2Session };
+  | {
+      readonly is: "http2";
+      readonly socket: Socket;
+      readonly session: ClientHttp2Session;
+      readonly get: (what: ProbeGet) => Promise<Exchanged>;
+    };
 
 /** The largest head of an answer that is read. */
 const HEADER_SIZE = 256 * 1024;
@@ -75,7 +80,7 @@ export class ProbeClient {
     what.signal.addEventListener("abort", onAbort);
     try {
       const { answer, reusable } = await (on.is === "http2"
-        ? getHttp2(what, on.session)
+        ? on.get(what)
         : getHttp1(what, on.socket, this.#keepAlive));
       if (this.#keepAlive && reusable && !on.socket.destroyed) this.#kept.set(key, on);
       else close(on);
@@ -94,12 +99,13 @@ async function open(what: ProbeGet): Promise<Kept> {
   const plain = await dialProbe({ ...what.dial, signal });
   plain.on("error", () => undefined);
   if (what.scheme === "http") return { is: "http1", socket: plain };
+  // TLS and HTTP/2 are 10 MB: only a pod that is probed so pays for them.
+  const { getHttp2, openSession, secureProbe } = await import("./probe-secure.ts");
   const { socket, http2 } = await secureProbe(plain, what.http2, signal);
   socket.on("error", () => undefined);
   if (!http2) return { is: "http1", socket };
-  const session = connectHttp2(`https://${what.host}`, { createConnection: () => socket });
-  session.on("error", () => undefined);
-  return { is: "http2", socket, session };
+  const session = openSession(what.host, socket);
+  return { is: "http2", socket, session, get: (later) => getHttp2(later, session) };
 }
 
 function close(on: Kept): void {
@@ -107,7 +113,7 @@ function close(on: Kept): void {
   on.socket.destroy();
 }
 
-interface Exchanged {
+export interface Exchanged {
   readonly answer: ProbeAnswer;
   readonly reusable: boolean;
 }
@@ -153,52 +159,4 @@ async function readBody(incoming: IncomingMessage, limit: number): Promise<Buffe
     if (size > limit) break;
   }
   return Buffer.concat(parts, size).subarray(0, limit);
-}
-
-const { HTTP2_HEADER_STATUS, HTTP2_HEADER_LOCATION } = constants;
-
-function getHttp2(what: ProbeGet, session: ClientHttp2Session): Promise<Exchanged> {
-  return new Promise((resolve, reject) => {
-    session.once("error", reject);
-    const stream = session.request({
-      ":method": "GET",
-      ":scheme": "https",
-      ":authority": what.host,
-      ":path": what.path,
-      ...joined(what.headers),
-    });
-    stream.on("error", reject);
-    stream.once("close", () => {
-      session.off("error", reject);
-      reject(new Error("the stream was closed without an answer"));
-    });
-    stream.once("response", (headers) => {
-      const parts: Buffer[] = [];
-      let size = 0;
-      const done = () => {
-        const answer = {
-          status: Number(headers[HTTP2_HEADER_STATUS]),
-          location: headers[HTTP2_HEADER_LOCATION]?.toString(),
-          body: Buffer.concat(parts, size).subarray(0, what.bodyLimit),
-        };
-        resolve({ answer, reusable: true });
-      };
-      stream.on("data", (part: Buffer) => {
-        parts.push(part);
-        size += part.length;
-        if (size <= what.bodyLimit) return;
-        done();
-        stream.close(constants.NGHTTP2_CANCEL);
-      });
-      stream.once("end", done);
-    });
-    stream.end();
-  });
-}
-
-/** HTTP/2 wants lower case, and node:http2 one entry a name. */
-function joined(headers: ProbeGet["headers"]): Record<string, string[]> {
-  const out: Record<string, string[]> = {};
-  for (const [name, value] of headers) out[name.toLowerCase()] = [...(out[name.toLowerCase()] ?? []), value];
-  return out;
 }
