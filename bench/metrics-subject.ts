@@ -1,6 +1,6 @@
 // What the bench measures, bundled like the product: our merged page, and beside it the naive way (read everything,
 // concatenate, compress), over the same sources.
-//   node metrics-subject.cjs ENVOY-PORT APPLICATION-PORT
+//   node metrics-subject.cjs ENVOY-PORT APPLICATION-PORT ENVOY-PATH
 import { createServer, get, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { gzip } from "node:zlib";
@@ -12,6 +12,7 @@ import { realClock } from "../src/system/clock.ts";
 import { ownUsage } from "../src/system/own-usage.ts";
 
 const [envoy = 0, application = 0] = process.argv.slice(2).map(Number);
+const path = process.argv[4] ?? "/";
 const metrics = createAgentMetrics({ usage: ownUsage, build: { version: "bench", commit: "", node: "" } });
 const config = {
   metrics: { mergeEnvoy: true, targets: [{ port: application, path: "/" }] },
@@ -24,12 +25,12 @@ const merged = serveMergedMetrics({
   metrics,
   clock: realClock,
   log: noLog,
-  envoy: () => ({ to: { host: "127.0.0.1", port: envoy }, path: "/" }),
+  envoy: () => ({ to: { host: "127.0.0.1", port: envoy }, path }),
 });
 
-function whole(port: number): Promise<Buffer> {
+function whole(port: number, from: string): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    get({ host: "127.0.0.1", port, path: "/", agent: false }, (incoming) => {
+    get({ host: "127.0.0.1", port, path: from, agent: false }, (incoming) => {
       const parts: Buffer[] = [];
       incoming.on("data", (part: Buffer) => parts.push(part));
       incoming.on("end", () => resolve(Buffer.concat(parts)));
@@ -38,7 +39,11 @@ function whole(port: number): Promise<Buffer> {
 }
 
 async function naive(request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const parts = await Promise.all([metrics.text().then((text) => Buffer.from(text)), whole(envoy), whole(application)]);
+  const parts = await Promise.all([
+    metrics.text().then((text) => Buffer.from(text)),
+    whole(envoy, path),
+    whole(application, "/"),
+  ]);
   const page = Buffer.concat(parts);
   if (request.headers["accept-encoding"] !== "gzip") return void response.end(page);
   gzip(page, { level: 1 }, (error, bytes) => (error ? response.destroy() : response.end(bytes)));

@@ -1,9 +1,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { build } from "esbuild";
 import { openBody } from "../src/system/body-stream.ts";
-import { root, temporaryFolder } from "../test/helpers/paths.ts";
+import { eventually } from "../test/helpers/eventually.ts";
+import { freePorts } from "../test/helpers/free-ports.ts";
+import { envoy as envoyBinary, root, temporaryFolder } from "../test/helpers/paths.ts";
 import { type BenchGroup, median, type Row, spread } from "./row.ts";
 
 /** Megabytes of Envoy's page, and how often it is scraped in each way. */
@@ -27,6 +29,7 @@ export async function metricsRows(): Promise<readonly Row[]> {
   await build({ entryPoints: [entry], bundle: true, platform: "node", format: "cjs", minify: true, outfile: bundle });
   const rows: Row[] = [];
   try {
+    rows.push(...(await realEnvoy(bundle, folder.path)));
     for (const [megabytes, rounds] of sizes) rows.push(...(await oneSize(bundle, megabytes, rounds)));
   } finally {
     folder.done();
@@ -71,6 +74,65 @@ async function oneSize(bundle: string, megabytes: number, rounds: number): Promi
       child.kill("SIGKILL");
     }
   }
+}
+
+/** Clusters that give Envoy a page of about 13 MB. */
+const CLUSTERS = 620;
+const STATS = "/stats/prometheus";
+
+/** The slowest source as it really is: Envoy thinks longer about its page than anybody needs to read it. */
+async function realEnvoy(bundle: string, folder: string): Promise<readonly Row[]> {
+  const [port = 0] = await freePorts(1);
+  const config = join(folder, "envoy.json");
+  writeFileSync(config, JSON.stringify(manyClusters(port)));
+  const child = spawn(envoyBinary, ["-c", config, "--disable-hot-restart", "--concurrency", "1", "-l", "error"], {
+    stdio: "ignore",
+  });
+  const envoy: Running = { child, port, bytes: 0 };
+  await eventually("Envoy's admin answers", async () => (await fetch(`http://127.0.0.1:${port}/ready`)).ok);
+  const application = await start([join(root, "bench/metrics-source.ts"), String(APPLICATION_MB)]);
+  const args = [String(port), String(application.port), STATS];
+  const ours = await start([...tuning, bundle, ...args], malloc);
+  const [alone, total]: [number[], number[]] = [[], []];
+  try {
+    for (let i = 0; i < 30; i++) {
+      const one = await scrape(envoy, STATS, false);
+      const other = await scrape(ours, "/", false);
+      if (i < 10) continue;
+      alone.push(one.total);
+      total.push(other.total);
+    }
+  } finally {
+    for (const { child: one } of [envoy, application, ours]) {
+      one.removeAllListeners("exit");
+      one.kill("SIGKILL");
+    }
+  }
+  const ratio = median(total) / median(alone);
+  return [
+    {
+      what: "real Envoy, 13 MB: scrape, against it alone",
+      value: `${ratio.toFixed(2)} x: ${spread(total, "ms", 1)}`,
+      against: `alone ${spread(alone, "ms", 1)}`,
+      goal: "1.1 x",
+      met: ratio <= 1.1,
+    },
+  ];
+}
+
+function manyClusters(port: number): object {
+  const endpoint = { endpoint: { address: { socket_address: { address: "127.0.0.1", port_value: 9 } } } };
+  return {
+    admin: { address: { socket_address: { address: "127.0.0.1", port_value: port } } },
+    static_resources: {
+      clusters: Array.from({ length: CLUSTERS }, (_, i) => ({
+        name: `outbound|8080||svc-${i}.namespace-${i % 20}.svc.cluster.local`,
+        connect_timeout: "1s",
+        type: "STATIC",
+        load_assignment: { cluster_name: "one", endpoints: [{ lb_endpoints: [endpoint] }] },
+      })),
+    },
+  };
 }
 
 interface Setting {
@@ -119,11 +181,10 @@ async function measured(setting: Setting): Promise<readonly Row[]> {
   const at = `${megabytes} MB`;
   return [
     {
-      what: `${at}: scrape, against the slowest source alone`,
+      // From memory, at more than a gigabyte a second: no source is that fast, so there is no goal here.
+      what: `${at} from memory: scrape`,
       value: `${ratio.toFixed(2)} x: ${spread(total, "ms", 1)}`,
-      against: `alone ${spread(alone, "ms", 1)}; naive ${spread(naiveTotal, "ms", 1)}`,
-      goal: "1.1 x",
-      met: ratio <= 1.1,
+      against: `source alone ${spread(alone, "ms", 1)}; naive ${spread(naiveTotal, "ms", 1)}`,
     },
     {
       what: `${at}: first byte`,

@@ -1,16 +1,16 @@
 import type { Duplex } from "node:stream";
 import type { Log } from "../foundation/log.ts";
 import type { Clock, Millis } from "../foundation/time.ts";
-import { createGrpcServer, type MessageCall } from "../protocol/grpc-server.ts";
+import { createGrpcServer, type GrpcServer, type MessageCall, type RawCall } from "../protocol/grpc-server.ts";
 import { paths } from "../protocol/names.ts";
 import { ensureDirectory, readText, writeWhole } from "../system/files.ts";
 import { clientCertificate, listenTcp, type ServedTls, type TcpListener } from "../system/tls.ts";
 import { type AdsServiceDeps, deltaAds, sotwAds } from "./ads-service.ts";
-import { caService } from "./ca-service.ts";
+import { type CaServiceDeps, caService } from "./ca-service.ts";
 import { type Authority, issuePair, makeAuthority } from "./certificate-authority.ts";
 import type { Faults } from "./faults.ts";
 import { messageTypes } from "./json-to-proto.ts";
-import { watchResources } from "./resource-files.ts";
+import { type WatchedResources, watchResources } from "./resource-files.ts";
 import { type ResourceSet, resourceSet } from "./resource-set.ts";
 
 export interface ControlPlaneOptions {
@@ -67,115 +67,165 @@ const DAY = 86_400_000;
 
 /** Starts listening; rejects with Unavailable when a port is taken. */
 export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
-  const { clock, log } = options;
-  let authority = loadAuthority(options.directory, clock.wall());
-  let next: Authority | undefined;
-  let roots = authority.root.certificate;
-  let faults: Faults = {};
-  let issued = 0;
-  const nacks: { typeUrl: string; text: string }[] = [];
-  const listeners = new Set<() => void>();
-  let resources: ResourceSet = new Map();
-  const publish = (set: ResourceSet): void => {
-    resources = set;
-    for (const hear of listeners) hear();
-  };
-  const files =
-    options.resources === undefined
-      ? undefined
-      : watchResources({
-          folder: options.resources,
-          types: messageTypes(JSON.parse(options.descriptors?.() ?? "{}")),
-          clock,
-          log,
-          onChange: publish,
-        });
+  const plane = new EmbeddedControlPlane(options);
+  await plane.listen();
+  return plane;
+}
 
-  const admits = tokenCheck(options.tokenFile);
-  const ads: AdsServiceDeps = {
-    current: () => resources,
-    onChange: (hear) => {
-      listeners.add(hear);
-      return () => listeners.delete(hear);
-    },
-    admits: (call) => hasClientCertificate(call) || admits(tokenOf(call)),
-    faults: () => faults,
-    clock,
-    onNack: (typeUrl, text) => {
-      nacks.push({ typeUrl, text });
-      log.warn("a proxy refused a configuration", { typeUrl, text });
-    },
-  };
-  const handlers = new Map([
-    [paths.streamAggregated as string, sotwAds(ads)],
-    [paths.deltaAggregated, deltaAds(ads)],
-    [
-      paths.createCertificate,
-      caService({
-        authority: () => authority,
-        roots: () => roots,
-        admits,
-        maxLifetime: options.maxLifetime,
-        faults: () => faults,
-        clock,
-        log,
-        onIssued: (uri) => {
-          issued += 1;
-          log.info("issued a certificate", { uri });
-        },
-      }),
-    ],
-  ]);
-  const server = createGrpcServer({
-    route: (path) => handlers.get(path),
-    onBug: (error) => log.error("internal error", { error }),
-  });
+class EmbeddedControlPlane implements ControlPlane {
+  readonly #options: ControlPlaneOptions;
+  readonly #admits: (token: string | undefined) => boolean;
+  readonly #listeners = new Set<() => void>();
+  readonly #nacks: { readonly typeUrl: string; readonly text: string }[] = [];
+  readonly #server: GrpcServer;
+  #authority: Authority;
+  #next: Authority | undefined;
+  #roots: string;
+  #faults: Faults = {};
+  #issued = 0;
+  #resources: ResourceSet = new Map();
+  #files: WatchedResources | undefined;
+  #tls: TcpListener | undefined;
+  #plain: TcpListener | undefined;
 
-  const serve = (socket: Duplex): void => server.accept(socket);
-  const served = (): ServedTls => servedTls(authority, roots, options, clock.wall());
-  const tls = await listenOn(options.host, options.tlsPort, served(), serve);
-  const plain = await listenOn(options.host, options.plainPort, undefined, serve).catch(async (error: unknown) => {
-    await tls?.close();
-    throw error;
-  });
-  return {
-    tlsPort: tls?.port,
-    plainPort: plain?.port,
-    rootCertificate: () => roots,
-    setFaults: (next) => {
-      faults = next;
-    },
-    setResources: (list) => publish(resourceSet(list)),
-    announceNextRoot: () => {
-      next = makeAuthority(clock.wall(), ` ${issued}`);
-      roots = authority.root.certificate + next.root.certificate;
-    },
-    replaceAuthority: () => {
-      const announced = next !== undefined;
-      const former = authority.root.certificate;
-      authority = next ?? makeAuthority(clock.wall(), ` ${issued}`);
-      next = undefined;
-      roots = authority.root.certificate + (announced ? former : "");
-      tls?.renew(served());
-    },
-    forgetFormerRoots: () => {
-      roots = authority.root.certificate;
-    },
-    status: () => ({
-      connections: server.connections,
-      calls: server.calls,
-      issued,
-      nacks,
-      problems: files?.problems() ?? [],
-    }),
-    disconnectAll: () => server.close(),
-    close: async () => {
-      files?.close();
-      const ends = [tls?.close(), plain?.close()];
-      server.close();
-      await Promise.all(ends.map(async (one) => one));
-    },
-  };
+  constructor(options: ControlPlaneOptions) {
+    this.#options = options;
+    this.#admits = tokenCheck(options.tokenFile);
+    this.#authority = loadAuthority(options.directory, options.clock.wall());
+    this.#roots = this.#authority.root.certificate;
+    const handlers = this.#handlers();
+    this.#server = createGrpcServer({
+      route: (path) => handlers.get(path),
+      onBug: (error) => options.log.error("internal error", { error }),
+    });
+  }
+
+  async listen(): Promise<void> {
+    const { host, tlsPort, plainPort, resources, descriptors, clock, log } = this.#options;
+    if (resources !== undefined) {
+      const types = messageTypes(JSON.parse(descriptors?.() ?? "{}"));
+      const onChange = (set: ResourceSet): void => this.#publish(set);
+      this.#files = watchResources({ folder: resources, types, clock, log, onChange });
+    }
+    const serve = (socket: Duplex): void => this.#server.accept(socket);
+    try {
+      this.#tls = await listenOn(host, tlsPort, this.#served(), serve);
+      this.#plain = await listenOn(host, plainPort, undefined, serve);
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+  }
+
+  get tlsPort(): number | undefined {
+    return this.#tls?.port;
+  }
+
+  get plainPort(): number | undefined {
+    return this.#plain?.port;
+  }
+
+  rootCertificate(): string {
+    return this.#roots;
+  }
+
+  setFaults(faults: Faults): void {
+    this.#faults = faults;
+  }
+
+  setResources(resources: Parameters<typeof resourceSet>[0]): void {
+    this.#publish(resourceSet(resources));
+  }
+
+  announceNextRoot(): void {
+    this.#next = makeAuthority(this.#options.clock.wall(), ` ${this.#issued}`);
+    this.#roots = this.#authority.root.certificate + this.#next.root.certificate;
+  }
+
+  replaceAuthority(): void {
+    const former = this.#next === undefined ? "" : this.#authority.root.certificate;
+    this.#authority = this.#next ?? makeAuthority(this.#options.clock.wall(), ` ${this.#issued}`);
+    this.#next = undefined;
+    this.#roots = this.#authority.root.certificate + former;
+    this.#tls?.renew(this.#served());
+  }
+
+  forgetFormerRoots(): void {
+    this.#roots = this.#authority.root.certificate;
+  }
+
+  status(): ControlPlaneStatus {
+    return {
+      connections: this.#server.connections,
+      calls: this.#server.calls,
+      issued: this.#issued,
+      nacks: this.#nacks,
+      problems: this.#files?.problems() ?? [],
+    };
+  }
+
+  disconnectAll(): void {
+    this.#server.close();
+  }
+
+  async close(): Promise<void> {
+    this.#files?.close();
+    // The listeners wait for their connections: those end first.
+    const ends = [this.#tls?.close(), this.#plain?.close()];
+    this.#server.close();
+    await Promise.all(ends.map(async (one) => one));
+  }
+
+  #publish(set: ResourceSet): void {
+    this.#resources = set;
+    for (const hear of this.#listeners) hear();
+  }
+
+  #served(): ServedTls {
+    return servedTls(this.#authority, this.#roots, this.#options, this.#options.clock.wall());
+  }
+
+  #handlers(): ReadonlyMap<string, (call: RawCall) => void> {
+    const ads = this.#adsDeps();
+    return new Map<string, (call: RawCall) => void>([
+      [paths.streamAggregated, sotwAds(ads)],
+      [paths.deltaAggregated, deltaAds(ads)],
+      [paths.createCertificate, caService(this.#caDeps())],
+    ]);
+  }
+
+  #adsDeps(): AdsServiceDeps {
+    const { clock, log } = this.#options;
+    return {
+      current: () => this.#resources,
+      onChange: (hear) => {
+        this.#listeners.add(hear);
+        return () => this.#listeners.delete(hear);
+      },
+      admits: (call) => hasClientCertificate(call) || this.#admits(tokenOf(call)),
+      faults: () => this.#faults,
+      clock,
+      onNack: (typeUrl, text) => {
+        this.#nacks.push({ typeUrl, text });
+        log.warn("a proxy refused a configuration", { typeUrl, text });
+      },
+    };
+  }
+
+  #caDeps(): CaServiceDeps {
+    const { clock, log, maxLifetime } = this.#options;
+    return {
+      authority: () => this.#authority,
+      roots: () => this.#roots,
+      admits: this.#admits,
+      faults: () => this.#faults,
+      ...{ clock, log, maxLifetime },
+      onIssued: (uri) => {
+        this.#issued += 1;
+        log.info("issued a certificate", { uri });
+      },
+    };
+  }
 }
 
 function listenOn(

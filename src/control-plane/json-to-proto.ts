@@ -101,7 +101,13 @@ function enumValue(type: protobuf.Enum, value: unknown, where: string): number {
 
 type Special = (json: unknown, where: string, root: protobuf.Root) => Record<string, unknown>;
 
-const wrapper: Special = (json) => ({ value: json });
+/** A wrapped number, text or boolean is written bare; it is checked like a field of its kind. */
+const wrapper =
+  (name: string): Special =>
+  (json, where, root) => {
+    const field = root.lookupType(name).fields["value"];
+    return field === undefined ? {} : { value: convertOne(root, field.resolve(), json, where) };
+  };
 
 function duration(json: unknown, where: string): Record<string, unknown> {
   const found = /^(-?\d+)(?:\.(\d{1,9}))?s$/.exec(String(json));
@@ -138,7 +144,7 @@ const wellKnown: Readonly<Record<string, Special>> = {
   ...Object.fromEntries(
     ["Double", "Float", "Int64", "UInt64", "Int32", "UInt32", "Bool", "String"].map((kind) => [
       `${google}.${kind}Value`,
-      wrapper,
+      wrapper(`${google}.${kind}Value`),
     ]),
   ),
 };

@@ -17,6 +17,13 @@ export function parseResources(text: string, types: MessageTypes): readonly Enco
   });
 }
 
+export interface WatchedResources {
+  current(): ResourceSet;
+  /** `file: why` of each file that can't be used. */
+  problems(): readonly string[];
+  close(): void;
+}
+
 /**
  * Resources from a folder of YAML and JSON files, read again when it changes. A file that can't be used is reported,
  * and what it said last counts on.
@@ -27,7 +34,7 @@ export function watchResources(deps: {
   readonly clock: Clock;
   readonly log: Log;
   readonly onChange: (set: ResourceSet) => void;
-}): { readonly current: () => ResourceSet; readonly problems: () => readonly string[]; readonly close: () => void } {
+}): WatchedResources {
   const good = new Map<string, { readonly text: string; readonly resources: readonly EncodedAny[] }>();
   const bad = new Map<string, { readonly text: string; readonly problem: string }>();
   let set: ResourceSet = new Map();

@@ -9,6 +9,7 @@ export class PageOutput {
   readonly #response: ServerResponse;
   readonly #compressor: Gzip | ZstdCompress | undefined;
   readonly #writer: PageWriter;
+  readonly #flushKind: number;
   #failed: Error | undefined;
   #closed = false;
   #wake: () => void = () => undefined;
@@ -17,6 +18,7 @@ export class PageOutput {
     this.#response = response;
     this.#writer = writer;
     this.#compressor = compressorOf(coding);
+    this.#flushKind = coding === "zstd" ? constants.ZSTD_e_flush : constants.Z_SYNC_FLUSH;
     const fail = (error: Error): void => {
       this.#failed ??= error;
     };
@@ -57,7 +59,8 @@ export class PageOutput {
 
   /** What is compressed so far goes out at once: the scraper sees the first bytes early. */
   push(): void {
-    if (this.#compressor !== undefined && "flush" in this.#compressor) this.#compressor.flush(constants.Z_SYNC_FLUSH);
+    // The number that means "flush" in zlib means "end the frame" in zstd.
+    if (this.#compressor !== undefined) this.#compressor.flush(this.#flushKind);
   }
 
   async end(signal: AbortSignal): Promise<void> {

@@ -13,7 +13,7 @@ export class PageWriter {
   #out: Uint8Array[] = [];
 
   /** `size`: of the block, in bytes. */
-  constructor(size = 64 * 1024) {
+  constructor(size = 32 * 1024) {
     this.#block = Buffer.allocUnsafeSlow(size);
   }
 

@@ -23,7 +23,10 @@ export interface BodyRequest {
 }
 
 /** One read from the socket at most. */
-const BUFFER = 256 * 1024;
+const BUFFER = 128 * 1024;
+/** Buffers of connections that are over: new ones for each scrape would make the collector run. */
+const spare: Buffer[] = [];
+const MOST_SPARE = 4;
 
 /**
  * GET on a fresh connection over HTTP/1.1; resolves with the head. Rejects with Node's error or with the signal's
@@ -64,9 +67,15 @@ async function readBody(
   }
 }
 
+/** Only when nobody holds a piece any more. */
+function giveBack(buffer: Buffer): void {
+  if (spare.length < MOST_SPARE) spare.push(buffer);
+}
+
 /** A connection as a sequence of bytes, all in the same buffer, at the pace of whoever asks. */
 class ByteReader {
   readonly #socket: Socket;
+  readonly #buffer = spare.pop() ?? Buffer.allocUnsafeSlow(BUFFER);
   #ready: Buffer | undefined;
   #over: Error | "closed" | undefined;
   #wake: () => void = () => undefined;
@@ -74,7 +83,7 @@ class ByteReader {
   constructor({ to, path, headers, signal }: BodyRequest) {
     signal.throwIfAborted();
     if (!/^[\x21-\x7e]+$/.test(path)) throw new Error("the path can't stand in a request");
-    const buffer = Buffer.allocUnsafeSlow(BUFFER);
+    const buffer = this.#buffer;
     const callback = (size: number): boolean => {
       this.#ready = buffer.subarray(0, size);
       this.#wake();
@@ -115,8 +124,12 @@ class ByteReader {
     }
   }
 
+  /** The reader has done with every piece. */
   close(): void {
     this.#socket.destroy();
+    // Not before the socket is really closed: until then a read may still be on its way into the buffer.
+    if (this.#socket.closed) giveBack(this.#buffer);
+    else this.#socket.once("close", () => giveBack(this.#buffer));
   }
 }
 
