@@ -4,7 +4,9 @@ import type { BenchGroup, Row } from "./row.ts";
 
 const groups: readonly (() => Promise<readonly BenchGroup[]>)[] = [
   async () => (await import("./start.ts")).groups,
+  async () => (await import("./scrape.ts")).groups,
   async () => (await import("./orphans.ts")).groups,
+  async () => (await import("./metrics.ts")).groups,
   async () => (await import("./webhook.ts")).groups,
   async () => (await import("./control-plane.ts")).groups,
 ];

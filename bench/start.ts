@@ -1,9 +1,7 @@
 import { spawn } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
-import { createServer, type Server } from "node:http";
 import { join } from "node:path";
 import { type App, startApp } from "../test/helpers/app.ts";
-import { freePorts } from "../test/helpers/free-ports.ts";
 import { envoy, temporaryFolder } from "../test/helpers/paths.ts";
 import { ask, drawPorts, type Ports, type ProxyRun, staticProxy } from "../test/helpers/proxy.ts";
 import { staticBootstrap } from "../test/helpers/static-bootstrap.ts";
@@ -56,11 +54,11 @@ interface Running {
   readonly readyAfter: number;
 }
 
-async function startOurs(env: Record<string, string> = {}): Promise<Running> {
+async function startOurs(): Promise<Running> {
   const ports = await drawPorts();
   const app = await startApp(ports.app);
   const started = performance.now();
-  const proxy = staticProxy(ports, { env });
+  const proxy = staticProxy(ports);
   const readyAfter = await untilOk(ports.readiness, "/healthz/ready", started);
   return { ports, app, proxy, readyAfter };
 }
@@ -133,60 +131,8 @@ async function probes(): Promise<readonly Row[]> {
   ];
 }
 
-/** A page of about `megabytes` MB in the text format. */
-function page(megabytes: number, prefix: string): string {
-  const lines: string[] = [];
-  for (let size = 0, family = 0; size < megabytes * 1e6; family++) {
-    const text = `# TYPE ${prefix}_family_${family} counter\n${Array.from({ length: 20 }, (_, i) => `${prefix}_family_${family}{cluster="outbound|80||service-${i}.namespace.svc.cluster.local"} ${i}\n`).join("")}`;
-    lines.push(text);
-    size += text.length;
-  }
-  return lines.join("");
-}
-
-function serve(port: number, text: string): Promise<Server> {
-  const server = createServer((_request, response) => {
-    response.setHeader("content-type", "text/plain; version=0.0.4");
-    response.end(text);
-  });
-  return new Promise((resolve) => server.listen(port, "127.0.0.1", () => resolve(server)));
-}
-
-/** 13 MB by an application: ours merges it with Envoy's page; alone is the same page asked directly. */
-async function scrape(): Promise<readonly Row[]> {
-  const [port = 0] = await freePorts(1);
-  const server = await serve(port, page(13, "big"));
-  const running = await startOurs({
-    ISTIO_PROMETHEUS_ANNOTATIONS: JSON.stringify({ scrape: "true", port: String(port), path: "/" }),
-  });
-  const [ours, alone]: [number[], number[]] = [[], []];
-  for (let round = 0; round < ROUNDS; round++) {
-    for (const [list, from, path] of [
-      [alone, port, "/"],
-      [ours, running.ports.status, "/stats/prometheus"],
-    ] as const) {
-      const started = performance.now();
-      await ask({ port: from }, path, { timeout: 60_000 });
-      list.push(performance.now() - started);
-    }
-  }
-  await end(running);
-  server.close();
-  const ratio = median(ours) / median(alone);
-  return [
-    {
-      what: "scrape of 13 MB, merged",
-      value: spread(ours, "ms"),
-      against: `the source alone ${spread(alone, "ms")}, x ${ratio.toFixed(2)}`,
-      goal: "<= 1.1 x",
-      met: ratio <= 1.1,
-    },
-  ];
-}
-
 export const groups: readonly BenchGroup[] = [
   { name: "start", run: startAndStop },
   { name: "memory", run: memory },
   { name: "probes", run: probes },
-  { name: "scrape", run: scrape },
 ];
