@@ -1,4 +1,4 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -15,24 +15,31 @@ import { staticBootstrap } from "../helpers/static-bootstrap.ts";
  * 1337, no capability, read-only root, the volumes that injection asks for, a network namespace of the pod's own.
  */
 
+const missing = ["buildah", "mmdebstrap", "runc"].filter((program) => spawnSync("which", [program]).status !== 0);
+/** Why this can't run here, or undefined. */
+const obstacle =
+  process.getuid?.() !== 0 ? "not root" : missing.length > 0 ? `${missing.join(" and ")} not installed` : undefined;
+const possible = obstacle === undefined;
+const where = possible ? "" : ` (skipped: ${obstacle})`;
+
 const folder = temporaryFolder("image");
 let image: BuiltImage;
 let pod: ReturnType<typeof makePodAndPeer>;
 const running: Container[] = [];
 
 beforeAll(() => {
-  image = buildImage();
+  if (possible) image = buildImage();
 });
 afterAll(() => {
-  image.done();
+  if (possible) image.done();
   folder.done();
 });
 beforeEach(() => {
-  pod = makePodAndPeer();
+  if (possible) pod = makePodAndPeer();
 });
 afterEach(async () => {
   for (const one of running.splice(0)) await one.done();
-  pod.done();
+  if (possible) pod.done();
 });
 
 function run(wish: Partial<ContainerWish> = {}): Container {
@@ -79,7 +86,7 @@ async function ready(container: Container): Promise<void> {
   });
 }
 
-describe("the sidecar's role", () => {
+describe.skipIf(!possible)(`the sidecar's role${where}`, () => {
   test("ready on 15021, as PID 1 with uid 1337, without a capability, on a read-only root; SIGTERM ends it with 0", async () => {
     const container = sidecar();
     await ready(container);
@@ -128,15 +135,15 @@ describe("the sidecar's role", () => {
     await eventually("draining is not ready", () => statusFromOutside(15020, "/healthz/ready") === 503);
   });
 
-  test("without volumes a read-only root is told in words, exit code 64 or 69, and nothing hangs", async () => {
+  test("without volumes a read-only root is told in words, exit code 69, and nothing hangs", async () => {
     const container = run({ args: ["proxy", "sidecar"], env: { POD_NAME: "shop", POD_NAMESPACE: "default" } });
     const { code } = await container.end();
-    expect([64, 69], container.output).toContain(code);
+    expect(code, container.output).toBe(69);
     expect(container.output).toMatch(/cannot .*etc\/istio\/proxy/);
   });
 });
 
-describe("the init role", () => {
+describe.skipIf(!possible)(`the init role${where}`, () => {
   test("istio-iptables sets the rules with NET_ADMIN and NET_RAW alone, on a read-only root", async () => {
     const container = run({
       args: [
@@ -174,7 +181,7 @@ describe("the init role", () => {
   });
 });
 
-describe("the image itself", () => {
+describe.skipIf(!possible)(`the image itself${where}`, () => {
   const inside = (path: string): string => join(image.root, path);
 
   test("pilot-agent version names version, commit and Node", async () => {
