@@ -9,6 +9,7 @@ import { type EnvoyPort, NoEnvoy } from "../process/envoy-port.ts";
 import { EnvoySupervisor } from "../process/envoy-supervisor.ts";
 import type { Outcome } from "../process/lifecycle.ts";
 import { readAppProbers } from "../status/app-probers.ts";
+import { readReadinessProbe } from "../status/application-health-settings.ts";
 import { LifecycleEvents, recorded } from "../status/lifecycle-events.ts";
 import { realClock } from "../system/clock.ts";
 import { onUncaught, toStdout } from "../system/command-line.ts";
@@ -19,6 +20,7 @@ import { type ControlPlaneParts, controlPlaneFacts, controlPlaneStage } from "./
 import { endOf } from "./end-of.ts";
 import { envoyStarter } from "./envoy-launch.ts";
 import { lifecycleMetrics } from "./lifecycle-metrics.ts";
+import { machineStage } from "./machine-stage.ts";
 import { memoryWatch } from "./memory-watch.ts";
 import { leavePostMortem } from "./post-mortem.ts";
 import { reaperStage } from "./reaper-stage.ts";
@@ -61,8 +63,9 @@ export async function runAgent(
   const events = new LifecycleEvents(realClock);
   const log = recorded(openLog(config), events);
   for (const notice of config.notices) log.info(notice);
-  // Read again by the status server; here so that nothing has started when it can't be used.
+  // Read again by those who serve them; here so that nothing has started when one can't be used.
   readAppProbers(config.appProbers);
+  readReadinessProbe(config.proxy.raw);
   const files = await prepareBootstrap(config);
   for (const notice of files.notices) log.info(notice);
   const end = Promise.withResolvers<Outcome>();
@@ -100,6 +103,7 @@ export async function runAgent(
     envoyStage(envoy, end.promise),
     reaperStage(parts),
     statusStage(parts),
+    machineStage(parts),
     {
       name: "signals",
       start: () => void onSignals(signalMeaning(envoy, log, () => dump(parts))),

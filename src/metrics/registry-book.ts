@@ -42,20 +42,29 @@ export class RegistryBook {
     this.#watched.set(name, read);
   }
 
-  /** Asks what is watched, then prints all of it in text format 0.0.4. */
+  /** Asks what is watched, then prints all of it in text format 0.0.4. A gauge whose reader throws is left out. */
   async text(): Promise<string> {
     for (const [name, read] of this.#watched) {
-      const gauge = this.#gauge(name);
-      gauge.reset();
-      let any = false;
-      for (const { labels, value } of read()) {
-        gauge.set(labels, value);
-        any = true;
+      try {
+        if (!this.#take(name, read())) this.#forget(name);
+      } catch {
+        this.#forget(name);
       }
-      if (!any) this.#forget(name);
     }
     // prom-client puts an empty line between families; a page without them is one that every reader takes.
     return (await this.registry.metrics()).replace(/\n{2,}/g, "\n");
+  }
+
+  /** False when there was no reading. */
+  #take(name: string, readings: Iterable<{ readonly labels: Labels; readonly value: number }>): boolean {
+    const gauge = this.#gauge(name);
+    gauge.reset();
+    let any = false;
+    for (const { labels, value } of readings) {
+      gauge.set(labels, value);
+      any = true;
+    }
+    return any;
   }
 
   /** A gauge without a reading would stand there as 0 or as a bare heading. */

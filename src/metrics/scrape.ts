@@ -25,6 +25,8 @@ export interface ScrapeDeps {
   readonly signal: AbortSignal;
   /** Told once for each source, as soon as it is done. */
   readonly onResult: (source: Source, failure: FailureCause | undefined, text: string) => void;
+  /** Our own page could not be made: a bug, but no reason to keep the others' from the scraper. */
+  readonly onOwnFailure: (error: unknown) => void;
 }
 
 /** One for all: making an error costs more than a small page. */
@@ -81,14 +83,24 @@ function askAll({ sources, agreed, budget }: ScrapeDeps): readonly Asked[] {
 }
 
 /** Our own families go out at once and are not held: nobody else has their names. */
-async function ownPart({ own, clock }: ScrapeDeps, page: MergedPage, started: Millis): Promise<SourceResult> {
+async function ownPart(
+  { own, clock, onOwnFailure }: ScrapeDeps,
+  page: MergedPage,
+  started: Millis,
+): Promise<SourceResult> {
   const tally = new Tally("agent");
-  const bytes = Buffer.from(await own());
-  tally.bytes = bytes.length;
-  const merge = new SourceMerge(page, tally, "text", false);
-  merge.push(bytes, 0, bytes.length);
-  merge.end();
-  return { tally, seconds: (clock.monotonic() - started) / 1000, failure: undefined };
+  let failure: FailureCause | undefined;
+  try {
+    const bytes = Buffer.from(await own());
+    tally.bytes = bytes.length;
+    const merge = new SourceMerge(page, tally, "text", false);
+    merge.push(bytes, 0, bytes.length);
+    merge.end();
+  } catch (error) {
+    failure = "error";
+    onOwnFailure(error);
+  }
+  return { tally, seconds: (clock.monotonic() - started) / 1000, failure };
 }
 
 /** One source's part of the page; the cause when it is not whole. */

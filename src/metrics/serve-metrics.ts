@@ -65,7 +65,7 @@ export function serveMergedMetrics(deps: MergedMetricsDeps): Handler {
 }
 
 async function answer(
-  { config, metrics, clock, envoy }: MergedMetricsDeps,
+  { config, metrics, clock, envoy, log }: MergedMetricsDeps,
   request: IncomingMessage,
   response: ServerResponse,
   told: (source: Source, failure: FailureCause | undefined, text: string) => void,
@@ -79,6 +79,10 @@ async function answer(
     clock,
     own: () => metrics.text(),
     signal: gone.signal,
+    onOwnFailure: (error) => {
+      metrics.count("istio_agent_scrape_failures_total", { type: "agent" });
+      log.error("internal error: cannot print our own metrics", { error });
+    },
     onResult: (source, failure, text) => {
       told(source, failure, text);
       if (failure === undefined) return;

@@ -56,6 +56,16 @@ describe("the agent's own metrics", () => {
     expect(await metrics.text()).not.toContain("istio_agent_cert_expiry_seconds");
   });
 
+  test("a watched gauge whose reader throws costs nobody else", async () => {
+    const metrics = create();
+    metrics.watch("pilotfish_control_plane_connected", () => {
+      throw new Error("a bug");
+    });
+    const page = await metrics.text();
+    expect(page).not.toContain("pilotfish_control_plane_connected");
+    expect(page).toContain("\nistio_agent_xds_proxy_requests 0\n");
+  });
+
   test("more updates than are kept waiting load the registry and lose nothing", async () => {
     const metrics = create();
     for (let i = 0; i < 2_000; i++) metrics.count("istio_agent_dns_requests_total");

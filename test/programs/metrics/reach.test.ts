@@ -122,3 +122,12 @@ describe("what the scraper asks for", () => {
     }
   });
 });
+
+test("even our own page may fail without costing the others theirs", async () => {
+  const port = await serve(page("other 1\n"), { port: 0, host: "127.0.0.1" });
+  const working = createAgentMetrics({ usage: ownUsage, build: { version: "", commit: "", node: "" } });
+  const metrics = { ...working, text: () => Promise.reject(new Error("a bug")) };
+  const text = await ask({ metrics, config: configWith([{ port, path: "/" }]) });
+  expect(text).toContain("other 1\n");
+  expect(text).toContain('pilotfish_scrape_source_failure{source="agent",cause="error"} 1\n');
+});
