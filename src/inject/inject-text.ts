@@ -2,7 +2,7 @@ import type { Problem } from "../foundation/errors.ts";
 import { type DocumentOptions, injectDocument, type Outcome, removeFromDocument } from "./inject-document.ts";
 import type { InjectorConfig } from "./injector-config.ts";
 import { difference, type Operation } from "./json-patch.ts";
-import type { JsonObject } from "./json-value.ts";
+import { type JsonObject, tooLarge } from "./json-value.ts";
 import type { Note } from "./notes.ts";
 import { type ManifestDocument, readManifests } from "./yaml-stream.ts";
 
@@ -65,8 +65,11 @@ function oneDocument(
   config: InjectorConfig,
   problems: Problem[],
 ): Part {
-  const before = document.print([], document.value);
-  if (document.value === undefined) return { text: before, before, after: undefined, reports: [], operations: [] };
+  const large = document.value === undefined ? undefined : tooLarge(document.value);
+  if (large !== undefined) problems.push({ name: `${options.path}:${document.lineOf("")}`, text: large });
+  const before = large === undefined ? document.print([], document.value) : "";
+  if (document.value === undefined || large !== undefined)
+    return { text: before, before, after: undefined, reports: [], operations: [] };
   const result = options.remove ? removeFromDocument(document.value) : injectDocument(document.value, options, config);
   const placeOf = (pointer: string): string => `${options.path}:${document.lineOf(pointer)}`;
   for (const { done } of result.outcomes) {

@@ -61,6 +61,7 @@ function compareLists(
   const field = path.at(-1) ?? "";
   const [old, now] = [namesIn(field, before) ?? [], namesIn(field, after) ?? []];
   const stays = longestCommon(old, now);
+  const was = new Map(old.map((name, index) => [name, before[index]]));
   for (let index = old.length - 1; index >= 0; index--) {
     if (!stays.has(old[index] ?? "")) out.push({ op: "remove", path: pointerOf([...path, String(index)]) });
   }
@@ -70,26 +71,45 @@ function compareLists(
   });
   after.forEach((value, index) => {
     const name = nameIn(field, value) ?? "";
-    if (stays.has(name)) compare([...path, String(index)], before[old.indexOf(name)] ?? null, value, out);
+    if (stays.has(name)) compare([...path, String(index)], was.get(name) ?? null, value, out);
   });
 }
 
-/** Names that keep their order from one list to the other, as many as can be. */
+/** Names that keep their order from one list to the other, as many as can be: the longest rising run of places. */
 function longestCommon(left: readonly string[], right: readonly string[]): ReadonlySet<string> {
   const place = new Map(left.map((name, index) => [name, index]));
-  // Longest rising run of places: each entry is the best chain that ends here.
-  const chains: { readonly place: number; readonly names: readonly string[] }[] = [];
-  for (const name of right) {
-    const at = place.get(name);
-    if (at === undefined) continue;
-    const before = chains.filter((chain) => chain.place < at).reduce<readonly string[]>(longer, []);
-    chains.push({ place: at, names: [...before, name] });
+  const rising = right.filter((name) => place.has(name)).map((name): Link => ({ name, place: place.get(name) ?? 0 }));
+  // By length: of all runs of that length the one that ends at the smallest place (patience sorting).
+  const tails: Link[] = [];
+  let best: Link | undefined;
+  for (const link of rising) {
+    const length = lowerBound(tails, link.place);
+    link.before = tails[length - 1];
+    // Of several the first: the user's containers stay, and ours move around them.
+    if (length === tails.length) best = link;
+    tails[length] = link;
   }
-  return new Set(chains.map((chain) => ({ names: chain.names })).reduce<readonly string[]>(longer, []));
+  const names = new Set<string>();
+  for (let link = best; link !== undefined; link = link.before) names.add(link.name);
+  return names;
 }
 
-const longer = (best: readonly string[], chain: { readonly names: readonly string[] }): readonly string[] =>
-  chain.names.length > best.length ? chain.names : best;
+interface Link {
+  readonly name: string;
+  readonly place: number;
+  before?: Link | undefined;
+}
+
+/** The first tail that does not lie before the place. */
+function lowerBound(tails: readonly Link[], place: number): number {
+  let [low, high] = [0, tails.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((tails[middle]?.place ?? 0) < place) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
 
 /** Carries a difference out. Only for patches that `difference` made: a step that does not exist is passed over. */
 export function applyOperations(document: Json, operations: readonly Operation[]): Json {

@@ -53,14 +53,20 @@ export function equal(left: Json | undefined, right: Json | undefined): boolean 
   );
 }
 
-/** Levels of nesting, at most `limit` + 1 are looked at; written as a loop, so that no depth can overflow the stack. */
-export function deeperThan(value: Json, limit: number): boolean {
+/** Deeper or longer than any manifest; what we do grows with the square of a list's length and with the stack. */
+export const bounds = { depth: 100, list: 5_000 } as const;
+
+/** Why a value is too large to be worked on; undefined when it is not. A loop, so that no depth overflows the stack. */
+export function tooLarge(value: Json): string | undefined {
   let level: readonly Json[] = [value];
   for (let depth = 0; level.length > 0; depth++) {
-    if (depth > limit) return true;
+    if (depth > bounds.depth) return `it is nested deeper than ${bounds.depth} levels`;
+    if (level.some((one) => isArray(one) && one.length > bounds.list)) {
+      return `it has a list of more than ${bounds.list} elements`;
+    }
     level = level.flatMap((one) => (isArray(one) ? one : isObject(one) ? Object.values(one) : []));
   }
-  return false;
+  return undefined;
 }
 
 /** A step of a JSON pointer (RFC 6901), escaped. */

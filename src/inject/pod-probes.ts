@@ -3,7 +3,7 @@ import type { Notes } from "./notes.ts";
 import type { Container } from "./pod-shape.ts";
 import { probedPorts, rewriteProbes } from "./probe-rewrite.ts";
 import type { Settings } from "./settings.ts";
-import { isNativeSidecar, placeOf, type UserContainers } from "./user-containers.ts";
+import { isNativeSidecar, placesIn, type UserContainers } from "./user-containers.ts";
 
 /** The user's containers with their probes pointed at the proxy. */
 export interface Probed {
@@ -26,9 +26,10 @@ export function rewriteAll(
   notes: Notes,
 ): Probed {
   if (!settings.rewriteProbes || settings.role === "router") return { ...users, probers: {}, uncaptured: [] };
+  const placeOf = placesIn(spec);
   const probers: [string, JsonObject][] = [];
   const rewrite = (container: Container): Container => {
-    const path = placeOf(container, spec);
+    const path = placeOf(container);
     const result = rewriteProbes(container, settings.statusPort, path, notes);
     probers.push(...Object.entries(result.probers));
     return result.container;
@@ -41,7 +42,7 @@ export function rewriteAll(
     uncaptured.push(...ports);
     if (ports.length > 0)
       notes.warn(
-        placeOf(container, spec),
+        placeOf(container),
         `"${container.name}" starts before the classic proxy: its probes stay as they are, and port ${ports.join(", ")} is not captured`,
       );
     return container;

@@ -4,7 +4,7 @@ import { isKnownAnnotation, withoutEffect } from "./names.ts";
 import type { Notes } from "./notes.ts";
 import type { Container } from "./pod-shape.ts";
 import type { Settings } from "./settings.ts";
-import { placeOf } from "./user-containers.ts";
+import { placesIn } from "./user-containers.ts";
 
 /** What a person would want to hear before the pod runs. */
 export interface WarningFacts {
@@ -21,8 +21,9 @@ export interface WarningFacts {
 
 export function warnAbout(facts: WarningFacts, notes: Notes): void {
   for (const name of facts.annotations.keys()) warnAboutAnnotation(name, notes);
+  const placeOf = placesIn(facts.spec);
   for (const container of facts.applications) {
-    const path = placeOf(container, facts.spec);
+    const path = placeOf(container);
     warnAboutPorts(container, path, facts, notes);
     warnAboutUser(container, path, facts, notes);
   }

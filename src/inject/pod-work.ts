@@ -19,4 +19,8 @@ export interface Work {
 }
 
 /** A generateName ends in a dash that no workload has. */
-export const namedOwner = (owner: Owner): Owner => ({ ...owner, name: owner.name.replace(/-+$/, "") });
+export function namedOwner(owner: Owner): Owner {
+  let end = owner.name.length;
+  while (end > 0 && owner.name[end - 1] === "-") end--;
+  return { ...owner, name: owner.name.slice(0, end) };
+}

@@ -108,14 +108,16 @@ function compareNamed(
 ): void {
   const field = path.at(-1) ?? "";
   const [oldNames, newNames] = [namesIn(field, before) ?? [], namesIn(field, after) ?? []];
+  const now = new Map(newNames.map((name, index) => [name, after[index]]));
+  const known = new Set(oldNames);
   oldNames.forEach((name, index) => {
-    const [was, is] = [before[index] as Json, after[newNames.indexOf(name)]];
+    const [was, is] = [before[index] as Json, now.get(name)];
     if (is === undefined || (whole.has(name) && !equal(was, is))) draft.was.push([pointerOf([...path, name]), was]);
     else compareValues([...path, name], was, is, draft, whole);
   });
-  for (const name of newNames) if (!oldNames.includes(name)) draft.added.push(pointerOf([...path, name]));
-  const kept = newNames.filter((name) => oldNames.includes(name));
-  const gone = oldNames.filter((name) => !newNames.includes(name));
+  for (const name of newNames) if (!known.has(name)) draft.added.push(pointerOf([...path, name]));
+  const kept = newNames.filter((name) => known.has(name));
+  const gone = oldNames.filter((name) => !now.has(name));
   // Of several that are gone nobody could say which comes first.
   if (gone.length > 1 || !equal([...kept, ...gone], oldNames)) draft.order.push([pointerOf(path), oldNames]);
 }

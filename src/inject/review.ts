@@ -2,7 +2,6 @@ import { injectPod, type PodResult } from "./inject-pod.ts";
 import type { InjectorConfig } from "./injector-config.ts";
 import { difference } from "./json-patch.ts";
 import {
-  deeperThan,
   equal,
   isArray,
   isObject,
@@ -12,6 +11,7 @@ import {
   own,
   stringOr,
   textOf,
+  tooLarge,
   withKey,
 } from "./json-value.ts";
 import { namesIn } from "./merge-keys.ts";
@@ -34,9 +34,6 @@ export interface ReviewAnswer {
   readonly outcome: ReviewOutcome;
 }
 
-/** Deeper than any pod; V8 reads a million levels, and everything behind it would have to follow. */
-const DEEPEST = 100;
-
 const versions = ["admission.k8s.io/v1", "admission.k8s.io/v1beta1"];
 
 /** The answer to an AdmissionReview, whatever it holds. Pure; never throws. */
@@ -58,7 +55,7 @@ function parsed(text: string): JsonObject | string {
   try {
     const value = JSON.parse(text) as Json;
     if (!isObject(value)) return "it is no AdmissionReview but another kind of JSON";
-    return deeperThan(value, DEEPEST) ? `it is nested deeper than ${DEEPEST} levels` : value;
+    return tooLarge(value) ?? value;
   } catch {
     return text === "" ? "the body is empty" : "the body is no JSON";
   }

@@ -9,6 +9,7 @@ import {
   pointerOf,
   stepsOf,
   textOf,
+  tooLarge,
   withKey,
   without,
 } from "./json-value.ts";
@@ -54,6 +55,13 @@ export function recordIn(metadata: JsonObject): InjectionRecord | undefined {
   const status = parsed(textOf(own(objectOr(metadata["annotations"]), annotations.status)));
   const ours = own(status, "pilotfish");
   if (!isObject(ours)) return undefined;
+  const steps = [
+    own(ours, "added"),
+    own(ours, "was"),
+    own(ours, "order"),
+    ...listFields.map((one) => own(status, one)),
+  ];
+  if (steps.some((one) => sizeOf(one) > MOST_STEPS)) return undefined;
   const names = listFields.flatMap((field) =>
     textsIn(own(status, field)).map((name) => pointerOf(["spec", field, name])),
   );
@@ -65,12 +73,19 @@ export function recordIn(metadata: JsonObject): InjectionRecord | undefined {
   };
 }
 
+/** Far more than any injection writes: anybody can write an annotation, and each step copies a part of the pod. */
+const MOST_STEPS = 500;
+
+const sizeOf = (value: Json | undefined): number =>
+  isArray(value) ? value.length : isObject(value) ? Object.keys(value).length : 0;
+
 const textsIn = (value: Json | undefined): readonly string[] =>
   isArray(value) ? value.filter((one) => typeof one === "string") : [];
 
 function parsed(text: string | undefined): JsonObject {
   try {
-    return text === undefined ? {} : objectOr(JSON.parse(text) as Json);
+    const value = text === undefined ? {} : (JSON.parse(text) as Json);
+    return tooLarge(value) === undefined ? objectOr(value) : {};
   } catch {
     return {};
   }

@@ -1,4 +1,4 @@
-import { isArray, isObject, type Json, type JsonObject, own, withKey } from "./json-value.ts";
+import { isArray, isObject, type Json, type JsonObject, own } from "./json-value.ts";
 import { nameIn, namesIn } from "./merge-keys.ts";
 
 /** Parts of which exactly one may be there: what comes over it takes the other ones' place. */
@@ -12,11 +12,13 @@ const replacedWhole: ReadonlySet<string> = new Set(["preStop", "postStart", "env
  * unions kept whole (a probe never ends up with two handlers).
  */
 export function strategicMerge(base: JsonObject, over: JsonObject): JsonObject {
-  let result = handlers.some((one) => isObject(own(over, one))) ? withoutHandlers(base, over) : base;
+  const start = handlers.some((one) => isObject(own(over, one))) ? withoutHandlers(base, over) : base;
+  const result = new Map(Object.entries(start));
   for (const [key, value] of Object.entries(over)) {
-    result = withKey(result, key, value === null ? undefined : mergeValue(key, own(result, key), value));
+    if (value === null) result.delete(key);
+    else result.set(key, mergeValue(key, result.get(key), value));
   }
-  return result;
+  return Object.fromEntries(result);
 }
 
 const withoutHandlers = (base: JsonObject, over: JsonObject): JsonObject =>

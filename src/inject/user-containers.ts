@@ -37,9 +37,11 @@ export function mergedContainer(base: JsonObject, wishes: readonly (JsonObject |
   return ["auto", ""].includes(stringOr(own(result, "image"), "")) ? withKey(result, "image", image) : result;
 }
 
-/** Where the container stands in the user's own pod, for notes. */
-export function placeOf(container: Container, spec: JsonObject): readonly string[] {
-  const index = (field: string): number => objectsOf(own(spec, field)).indexOf(container);
-  const [all, inits] = [index("containers"), index("initContainers")];
-  return all >= 0 ? ["spec", "containers", String(all)] : ["spec", "initContainers", String(inits)];
+/** Where each container stands in the user's own pod, for notes. */
+export function placesIn(spec: JsonObject): (container: JsonObject) => readonly string[] {
+  const places = new Map<JsonObject, readonly string[]>();
+  for (const field of ["initContainers", "containers"]) {
+    for (const [index, one] of objectsOf(own(spec, field)).entries()) places.set(one, ["spec", field, String(index)]);
+  }
+  return (container) => places.get(container) ?? ["spec"];
 }

@@ -49,8 +49,9 @@ export interface Webhook {
 /** Listens; rejects with Unavailable when it cannot. */
 export async function startWebhook(options: WebhookOptions, tls: TlsMaterial): Promise<Webhook> {
   const metrics = new WebhookMetrics();
+  const budget: Budget = { left: BODIES_AT_ONCE * options.limits.body };
   const handle = (incoming: IncomingMessage, outgoing: ServerResponse): void => {
-    serve(incoming, outgoing, options, metrics).catch((error: unknown) => {
+    serve(incoming, outgoing, options, metrics, budget).catch((error: unknown) => {
       options.log.error("internal error", { where: "webhook", error });
       outgoing.destroy();
     });
@@ -86,6 +87,9 @@ export async function startWebhook(options: WebhookOptions, tls: TlsMaterial): P
     },
   };
 }
+
+/** So many bodies of the greatest length may be held at once. */
+const BODIES_AT_ONCE = 16;
 
 /** What a stranger does on a socket must not reach anybody else, and not the log either: he could fill it. */
 function guard(server: Server | TlsServer, options: WebhookOptions): void {
@@ -140,6 +144,7 @@ async function serve(
   outgoing: ServerResponse,
   options: WebhookOptions,
   metrics: WebhookMetrics,
+  budget: Budget,
 ): Promise<void> {
   // A client that goes away is no error of ours.
   outgoing.on("error", () => undefined);
@@ -152,8 +157,9 @@ async function serve(
   const config = configForPath(path, options.config());
   const refusal = refusalOf(incoming, config !== undefined, options.limits);
   if (refusal !== undefined || config === undefined) return turnAway(incoming, outgoing, refusal ?? notFound, metrics);
-  const text = await bodyOf(incoming, options.limits.body);
+  const text = await bodyOf(incoming, options.limits.body, budget);
   if (text === "cut-off") return;
+  if (text === "busy") return turnAway(incoming, outgoing, busy, metrics);
   if (text === "too-long") return turnAway(incoming, outgoing, tooLong(options.limits), metrics);
   const started = options.clock.monotonic();
   const { status, body, outcome } = answerReview(text, config);
@@ -169,6 +175,7 @@ interface Refusal {
   readonly why: string;
 }
 
+const busy: Refusal = { status: 503, why: "too many large reviews at once; try again" };
 const notFound: Refusal = { status: 404, why: "reviews go to /inject" };
 const tooLong = (limits: WebhookLimits): Refusal => ({
   status: 413,
@@ -216,20 +223,39 @@ function sendJson(outgoing: ServerResponse, status: number, body: JsonObject): v
   outgoing.end(text);
 }
 
-/** The whole body as text. "too-long": nothing more is read for now; "cut-off": the client went away. */
-function bodyOf(incoming: IncomingMessage, limit: number): Promise<string> {
+/** Bytes of bodies that have come so far, of all requests together: many slow clients must not fill the memory. */
+interface Budget {
+  left: number;
+}
+
+/**
+ * The whole body as text. "too-long" and "busy": nothing more is read for now; "cut-off": the client went away.
+ * Whatever comes of it, its bytes are given back.
+ */
+function bodyOf(incoming: IncomingMessage, limit: number, budget: Budget): Promise<string> {
   return new Promise((resolve) => {
     const parts: Buffer[] = [];
     let size = 0;
-    const collect = (part: Buffer): void => {
-      size += part.length;
-      if (size <= limit) return void parts.push(part);
+    const finish = (text: string): void => {
       incoming.off("data", collect);
+      budget.left += size;
+      size = 0;
+      parts.length = 0;
+      resolve(text);
+    };
+    const collect = (part: Buffer): void => {
+      const why = size + part.length > limit ? "too-long" : part.length > budget.left ? "busy" : undefined;
+      if (why === undefined) {
+        size += part.length;
+        budget.left -= part.length;
+        parts.push(part);
+        return;
+      }
       incoming.pause();
-      resolve("too-long");
+      finish(why);
     };
     incoming.on("data", collect);
-    incoming.once("end", () => resolve(Buffer.concat(parts, size).toString("utf8")));
-    incoming.once("close", () => resolve("cut-off"));
+    incoming.once("end", () => finish(Buffer.concat(parts, size).toString("utf8")));
+    incoming.once("close", () => finish("cut-off"));
   });
 }

@@ -89,6 +89,9 @@ const spec = defined({
   nodeSelector: some(fc.jsonValue({ maxDepth: 2 })),
 });
 
+/** As a parser gives it: JSON has no negative zero. */
+const parsed = <T>(value: T): T => JSON.parse(JSON.stringify(value)) as T;
+
 /** A pod whose shape is right; names may repeat and values may be nonsense. */
 export const arbitraryPod: fc.Arbitrary<JsonObject> = defined({
   apiVersion: fc.constant("v1"),
@@ -96,16 +99,21 @@ export const arbitraryPod: fc.Arbitrary<JsonObject> = defined({
   metadata: some(metadata),
   spec,
   status: some(fc.jsonValue({ maxDepth: 2 })),
-});
+}).map(parsed);
 
 /** Anything at all that JSON can say, sometimes with a pod's outline. */
-export const arbitraryDocument: fc.Arbitrary<Json> = fc.oneof(
-  fc.jsonValue() as fc.Arbitrary<Json>,
-  fc.record({
-    kind: fc.constantFrom("Pod", "Deployment", "CronJob", "List", "JobList"),
-    metadata: fc.jsonValue({ maxDepth: 3 }),
-    spec: fc.jsonValue({ maxDepth: 5 }),
-    items: fc.jsonValue({ maxDepth: 3 }),
-  }) as fc.Arbitrary<Json>,
-  arbitraryPod.map((pod): Json => ({ kind: "List", items: [pod, { kind: "Deployment", spec: { template: pod } }] })),
-);
+export const arbitraryDocument: fc.Arbitrary<Json> = fc
+  .oneof(
+    fc.jsonValue() as fc.Arbitrary<Json>,
+    fc.record({
+      kind: fc.constantFrom("Pod", "Deployment", "CronJob", "List", "JobList"),
+      metadata: fc.jsonValue({ maxDepth: 3 }),
+      spec: fc.jsonValue({ maxDepth: 5 }),
+      items: fc.jsonValue({ maxDepth: 3 }),
+    }) as fc.Arbitrary<Json>,
+    arbitraryPod.map((pod): Json => ({ kind: "List", items: [pod, { kind: "Deployment", spec: { template: pod } }] })),
+  )
+  .map(parsed);
+
+/** Any JSON value. */
+export const arbitraryJson: fc.Arbitrary<Json> = (fc.jsonValue() as fc.Arbitrary<Json>).map(parsed);

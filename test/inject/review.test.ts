@@ -232,6 +232,37 @@ describe("a bad review gets an answer with the reason", () => {
     expect(answer.outcome.result).toBe("refused");
   });
 
+  test("what is made to cost time costs little", () => {
+    const many = (count: number, make: (index: number) => Json): Json =>
+      Array.from({ length: count }, (_, index) => make(index));
+    const withContainers = (containers: Json): Json => ({ kind: "Pod", spec: { containers } });
+    const annotated = (annotations: JsonObject): Json => ({ ...pod, metadata: { name: "x", annotations } });
+    const keys = Object.fromEntries(Array.from({ length: 30_000 }, (_, index) => [`k${index}`, 1]));
+    const steps = Array.from({ length: 20_000 }, (_, index) => `/metadata/labels/l${index}`);
+    const hostile: readonly [Json, "refused" | "injected" | "bad"][] = [
+      [withContainers(many(200_000, (index) => ({ name: `c${index}` }))), "bad"],
+      [withContainers(many(4_900, (index) => ({ name: `c${index}` }))), "injected"],
+      [annotated({ "proxy.istio.io/config": JSON.stringify(keys) }), "injected"],
+      [annotated({ "proxy.istio.io/config": `${"[".repeat(3_000)}${"]".repeat(3_000)}` }), "refused"],
+      [annotated({ "sidecar.istio.io/status": JSON.stringify({ pilotfish: { added: steps } }) }), "injected"],
+      [
+        annotated({
+          "sidecar.istio.io/status": `{"pilotfish":{"was":{"/spec":${"[".repeat(9_000)}${"]".repeat(9_000)}}}}`,
+        }),
+        "injected",
+      ],
+      [{ ...pod, metadata: { generateName: `${"-".repeat(1_000_000)}x` } }, "injected"],
+      [
+        {
+          ...pod,
+          metadata: { labels: Object.fromEntries(Array.from({ length: 50_000 }, (_, index) => [`l${index}`, ""])) },
+        },
+        "injected",
+      ],
+    ];
+    for (const [object, result] of hostile) expect(ask(creation(object)).outcome.result).toBe(result);
+  }, 20_000);
+
   test("nothing at all makes it throw", () => {
     fc.assert(
       fc.property(fc.oneof(fc.string(), fc.json()), fc.jsonValue(), arbitraryPod, (text, value, any) => {

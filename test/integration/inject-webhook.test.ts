@@ -190,6 +190,27 @@ describe("the webhook", () => {
     socket.destroy();
   });
 
+  test("many clients that hold back the end of large bodies get no more memory than there is", async () => {
+    const sockets = await Promise.all(Array.from({ length: 40 }, raw));
+    let refused = 0;
+    for (const socket of sockets) {
+      socket.on("error", () => undefined);
+      socket.setEncoding("utf8").on("data", (text: string) => {
+        if (text.includes(" 503 ")) refused++;
+      });
+      const size = 4 * 1024 * 1024;
+      socket.write(
+        `POST /inject HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${size}\r\n\r\n`,
+      );
+      socket.write("x".repeat(size - 1));
+    }
+    await eventually("some are refused", () => refused >= 20);
+    const resident = Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${program.pid}/status`, "utf8"))?.[1]) / 1_024;
+    expect(resident).toBeLessThan(400);
+    for (const socket of sockets) socket.destroy();
+    await eventually("others are served again", async () => (await send(review())).status === 200);
+  });
+
   test("a client that goes away, and one that does not speak TLS, harm nobody", async () => {
     const socket = await raw();
     socket.write("POST /inject HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{");
