@@ -51,8 +51,11 @@ export function envoyArguments(config: AgentConfig, files: LaunchFiles, _epoch: 
 /** Envoy counts in whole seconds; a drain of 0 s would divide by zero in its gradual strategy. */
 const seconds = (duration: number): string => String(Math.max(1, Math.round(duration / 1_000)));
 
+/** systemd speaks to us by these; an Envoy that had them could speak for us. */
+const OURS_ALONE = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
+
 /** The environment for Envoy and hooks: ours, without what the launcher set for our own memory alone. */
 export function environmentForEnvoy(env: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
-  const ours = new Set(["PILOTFISH_TUNING", ...(env.get("PILOTFISH_TUNING") ?? "").split(" ")]);
+  const ours = new Set([...OURS_ALONE, "PILOTFISH_TUNING", ...(env.get("PILOTFISH_TUNING") ?? "").split(" ")]);
   return new Map([...env].filter(([name]) => !ours.has(name)));
 }

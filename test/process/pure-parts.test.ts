@@ -112,6 +112,7 @@ test("Envoy does not inherit what the launcher tuned for us, but what the user s
     ["PILOTFISH_TUNING", " MALLOC_ARENA_MAX"],
     ["MALLOC_ARENA_MAX", "1"],
     ["MALLOC_TRIM_THRESHOLD_", "7"],
+    ["NOTIFY_SOCKET", "/run/systemd/notify"],
     ["PATH", "/bin"],
   ]);
   expect([...environmentForEnvoy(env)]).toEqual([
