@@ -47,7 +47,13 @@ beforeAll(() => {
 afterAll(folder.done);
 
 const render = (tool: string, ...words: string[]): readonly JsonObject[] =>
-  documentsIn(execFileSync(built.get(tool) ?? tool, words, { cwd: deploy, maxBuffer: 2 ** 26 }).toString());
+  documentsIn(
+    execFileSync(built.get(tool) ?? tool, words, {
+      cwd: deploy,
+      maxBuffer: 2 ** 26,
+      stdio: ["ignore", "pipe", "pipe"],
+    }).toString(),
+  );
 const documentsIn = (text: string): readonly JsonObject[] =>
   [...parseAllDocuments(text, { merge: true })].map((one) => one.toJS() as Json).filter(isObject);
 const helm = (...sets: string[]): readonly JsonObject[] =>
