@@ -50,8 +50,7 @@ async function naive(request: IncomingMessage, response: ServerResponse): Promis
 }
 
 const server = createServer((request, response) => {
-  if (request.url === "/cpu") response.end(JSON.stringify(process.cpuUsage()));
-  else void (request.url === "/naive" ? naive(request, response) : merged(request, response));
+  void (request.url === "/naive" ? naive(request, response) : merged(request, response));
 });
 server.listen({ port: 0, host: "127.0.0.1" }, () => {
   process.stdout.write(`${(server.address() as AddressInfo).port}\n`);
