@@ -63,7 +63,7 @@ describe("a real run", () => {
         rules: ["alerts.yaml", "recording-rules.yaml"],
       });
       try {
-        await eventually("fifteen scrapes", async () => (await server.value("count_over_time(up[5m])")) >= 15);
+        await eventually("fifteen scrapes", async () => (await server.value("count_over_time(up[5m])")) >= 15, 90_000);
         expect(await server.value("min_over_time(up[5m])")).toBe(1);
         // Every sample of the page is either a source's, which the page counts, or of the report on the sources.
         const counted =

@@ -133,8 +133,9 @@ test("a source that never answers costs its own time only, and those behind it k
   const silent: RequestListener = () => undefined;
   const { scrape } = await start({ envoy: silent, applications: [silent, good] });
   const began = performance.now();
-  const scraped = await scrape({ "x-prometheus-scrape-timeout-seconds": "1" });
-  expect(performance.now() - began).toBeLessThan(1_000);
+  const scraped = await scrape({ "x-prometheus-scrape-timeout-seconds": "3" });
+  // The one fact about time here: the page is there before the scraper would give up.
+  expect(performance.now() - began).toBeLessThan(3_000);
   expect(scraped.complete).toBe(true);
   expect(scraped.body.toString()).toContain("\nafter 1\n");
   expect(told(scraped, "source_failure", 'cause="deadline"')).toBe(1);
