@@ -1,5 +1,5 @@
-import { createRequire } from "node:module";
 import { constants } from "node:os";
+import { nativeCalls } from "./koffi.ts";
 
 /**
  * execvp through koffi: this process becomes another program, with the same pid, standard streams, environment and
@@ -59,31 +59,20 @@ interface Calls {
   readonly errno: () => number;
 }
 
-function load(): Calls | undefined {
-  try {
-    // __filename exists in the bundle (CommonJS), import.meta.url when the sources run directly.
-    const koffi = createRequire(typeof __filename === "string" ? __filename : import.meta.url)("koffi") as Koffi;
-    const libc = koffi.load(null);
-    return {
-      execvp: libc.func("int execvp(const char *file, const char **words)"),
-      fcntl: variadicInt(libc.func("int fcntl(int fd, int command, ...)")),
-      signal: libc.func("void *signal(int number, void *handler)"),
-      getrlimit: libc.func("int getrlimit(int what, void *limit)"),
-      setrlimit: libc.func("int setrlimit(int what, void *limit)"),
-      errno: () => koffi.errno(),
-    };
-  } catch {
-    return undefined;
-  }
-}
+const load: () => Calls | undefined = nativeCalls((koffi) => {
+  const libc = koffi.load(null);
+  return {
+    execvp: libc.func("int execvp(const char *file, const char **words)"),
+    fcntl: variadicInt(libc.func("int fcntl(int fd, int command, ...)")),
+    signal: libc.func("void *signal(int number, void *handler)"),
+    getrlimit: libc.func("int getrlimit(int what, void *limit)"),
+    setrlimit: libc.func("int setrlimit(int what, void *limit)"),
+    errno: () => koffi.errno(),
+  };
+});
 
 /** koffi wants the type of each variadic argument in front of it. */
 const variadicInt =
   (call: (...args: readonly unknown[]) => number) =>
   (descriptor: number, command: number, value: number): number =>
     call(descriptor, command, "int", value);
-
-interface Koffi {
-  load(name: null): { func(signature: string): (...args: readonly unknown[]) => number };
-  errno(): number;
-}

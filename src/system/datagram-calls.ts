@@ -1,5 +1,5 @@
-import { createRequire } from "node:module";
 import { constants } from "node:os";
+import { type Koffi, nativeCalls } from "./koffi.ts";
 
 /**
  * The calls of libc for unix datagram sockets that carry descriptors, through koffi: Node has none of them. Nothing
@@ -70,30 +70,15 @@ const CONTROL_SIZE = 16 + MOST_DESCRIPTORS * 4 + 4;
 const DATA = 2048;
 const ALL = DATA + LARGEST_DATAGRAM;
 
-let loaded: DatagramCalls | undefined;
-let tried = false;
-
 /** Loaded at the first call; undefined without koffi (another platform, a stripped image). */
-export function datagramCalls(): DatagramCalls | undefined {
-  if (!tried) {
-    tried = true;
-    try {
-      loaded = load();
-    } catch {
-      loaded = undefined;
-    }
-  }
-  return loaded;
-}
+export const datagramCalls: () => DatagramCalls | undefined = nativeCalls(build);
 
 interface Memory {
   readonly at: bigint;
   readonly bytes: Buffer;
 }
 
-function load(): DatagramCalls {
-  // __filename exists in the bundle (CommonJS), import.meta.url when the sources run directly.
-  const koffi = createRequire(typeof __filename === "string" ? __filename : import.meta.url)("koffi") as Koffi;
+function build(koffi: Koffi): DatagramCalls {
   const libc = koffi.load(null);
   const socket = libc.func("int socket(int domain, int type, int protocol)");
   const bind = libc.func("int bind(int fd, void *address, uint length)");
@@ -223,10 +208,3 @@ const errorNames: ReadonlyMap<number, string> = new Map(
   Object.entries(constants.errno).map(([name, number]) => [number, name === "EWOULDBLOCK" ? "EAGAIN" : name]),
 );
 const errorName = (number: number): string => errorNames.get(number) ?? `errno ${number}`;
-
-interface Koffi {
-  load(name: null): { func(signature: string): (...args: readonly unknown[]) => number };
-  alloc(type: string, length: number): bigint;
-  view(at: bigint, length: number): ArrayBuffer;
-  errno(): number;
-}

@@ -1,4 +1,4 @@
-import { createRequire } from "node:module";
+import { type Koffi, nativeCalls } from "./koffi.ts";
 
 /**
  * The few calls of libc that Node does not offer, through koffi. Without koffi (another platform, a stripped image)
@@ -29,25 +29,10 @@ const PR_SET_CHILD_SUBREAPER = 36;
 const SOL_SOCKET = 1;
 const SO_PEERCRED = 17;
 
-let loaded: Native | undefined;
-let tried = false;
+/** Loaded at the first call, never at start-up. */
+export const native: () => Native | undefined = nativeCalls(build);
 
-/** Loaded at the first call (about 8 ms), never at start-up. */
-export function native(): Native | undefined {
-  if (!tried) {
-    tried = true;
-    try {
-      loaded = load();
-    } catch {
-      loaded = undefined;
-    }
-  }
-  return loaded;
-}
-
-function load(): Native {
-  // __filename exists in the bundle (CommonJS), import.meta.url when the sources run directly.
-  const koffi = createRequire(typeof __filename === "string" ? __filename : import.meta.url)("koffi") as Koffi;
+function build(koffi: Koffi): Native {
   const libc = koffi.load(null);
   const waitid = libc.func("int waitid(int kind, int id, void *info, int options)");
   const waitpid = libc.func("int waitpid(int pid, void *status, int options)");
@@ -71,8 +56,4 @@ function load(): Native {
       return { pid: value[0] ?? -1, uid: value[1] ?? -1, gid: value[2] ?? -1 };
     },
   };
-}
-
-interface Koffi {
-  load(name: null): { func(signature: string): (...args: readonly unknown[]) => number };
 }

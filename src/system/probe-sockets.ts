@@ -1,7 +1,7 @@
 import { createSocket } from "node:dgram";
-import { createRequire } from "node:module";
 import { connect as connectTcp, createServer, type Server, type Socket } from "node:net";
 import { errorCode } from "../foundation/errors.ts";
+import { nativeCalls } from "./koffi.ts";
 
 /** Sockets for proving where connections really arrive: listeners that collect tokens, and dials that send one. */
 export interface TokenListener {
@@ -55,23 +55,19 @@ export function listenForTokens(
 
 function becomeTransparent(server: Server, family: "v4" | "v6"): boolean {
   const fd = (server as unknown as { _handle?: { fd?: number } })._handle?.fd ?? -1;
-  try {
-    const koffi = createRequire(typeof __filename === "string" ? __filename : import.meta.url)("koffi") as Koffi;
-    const setsockopt = koffi.load(null).func("int setsockopt(int fd, int level, int name, void *value, uint length)");
-    const on = new Int32Array([1]);
-    return (
-      (family === "v4"
-        ? setsockopt(fd, SOL_IP, IP_TRANSPARENT, on, 4)
-        : setsockopt(fd, SOL_IPV6, IPV6_TRANSPARENT, on, 4)) === 0
-    );
-  } catch {
-    return false;
-  }
+  const setsockopt = socketOption();
+  if (setsockopt === undefined) return false;
+  const on = new Int32Array([1]);
+  return (
+    (family === "v4"
+      ? setsockopt(fd, SOL_IP, IP_TRANSPARENT, on, 4)
+      : setsockopt(fd, SOL_IPV6, IPV6_TRANSPARENT, on, 4)) === 0
+  );
 }
 
-interface Koffi {
-  load(name: null): { func(signature: string): (...args: readonly unknown[]) => number };
-}
+const socketOption = nativeCalls((koffi) =>
+  koffi.load(null).func("int setsockopt(int fd, int level, int name, void *value, uint length)"),
+);
 
 /** As listenForTokens, for UDP on localhost: each datagram is a token. */
 export function receiveTokens(family: "v4" | "v6", port: number): Promise<TokenListener | { readonly error: string }> {
