@@ -199,6 +199,10 @@ function refusalOf(incoming: IncomingMessage, found: boolean, limits: WebhookLim
 /** So much of a body that is not wanted is taken and thrown away, so that its sender gets to read the answer. */
 const PASSED_OVER = 16 * 1024 * 1024;
 
+/**
+ * Node closes the connection with the answer, and a client that is still sending would see that and not the answer. So
+ * a body whose length is known and bearable is passed over first; the time for a request bounds that too.
+ */
 function turnAway(
   incoming: IncomingMessage,
   outgoing: ServerResponse,
@@ -207,14 +211,20 @@ function turnAway(
 ): void {
   metrics.turnedAway(refusal.status);
   const { socket } = incoming;
+  outgoing.setHeader("connection", "close");
+  const say = (): void => {
+    if (!outgoing.writableEnded) sendJson(outgoing, refusal.status, { error: `cannot inject: ${refusal.why}` });
+  };
+  const coming = Number(incoming.headers["content-length"] ?? 0);
+  const wait = refusal.status !== busy.status && coming > 0 && coming <= PASSED_OVER && !incoming.readableEnded;
   let left = PASSED_OVER;
   incoming.on("data", (part: Buffer) => {
     left -= part.length;
     if (left < 0) socket.destroy();
   });
+  if (wait) incoming.once("end", say);
+  else say();
   incoming.resume();
-  outgoing.setHeader("connection", "close");
-  sendJson(outgoing, refusal.status, { error: `cannot inject: ${refusal.why}` });
 }
 
 function sendJson(outgoing: ServerResponse, status: number, body: JsonObject): void {
