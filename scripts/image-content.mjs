@@ -32,7 +32,9 @@ function copy(path, mode = 0o644, from = join(root, path)) {
 }
 
 copy("bin/pilotfish", 0o755);
+copy("bin/start.cjs");
 copy("dist/pilotfish.cjs");
+copy("dist/pilotfish.cache");
 // 0.3 MB, read by `pilotfish control-plane` alone; without it that command would be missing from the image.
 copy("dist/envoy-descriptors.json");
 copy("LICENSE");

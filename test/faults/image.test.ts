@@ -181,7 +181,23 @@ describe.skipIf(!possible)(`the init role${where}`, () => {
   });
 });
 
+/** Whether V8 takes the code cache beside the bundle. */
+const cacheRejected = `
+  const { readFileSync } = require("node:fs");
+  const home = "/usr/local/lib/pilotfish/dist/pilotfish";
+  const wrapped = require("node:module").wrap(readFileSync(home + ".cjs", "latin1"));
+  const cachedData = readFileSync(home + ".cache").subarray(32);
+  console.log(new (require("node:vm").Script)(wrapped, { cachedData }).cachedDataRejected);`;
+
 describe.skipIf(!possible)(`the image itself${where}`, () => {
+  test("its code cache fits its Node", async () => {
+    const container = sidecar();
+    await ready(container);
+    const flags = ["--max-semi-space-size=1", "--max-old-space-size=64", "--v8-pool-size=1"];
+    const { stdout } = container.exec("/usr/local/lib/pilotfish/bin/node", ...flags, "-e", cacheRejected);
+    expect(stdout.trim()).toBe("false");
+  });
+
   const inside = (path: string): string => join(image.root, path);
 
   test("pilot-agent version names version, commit and Node", async () => {
@@ -218,7 +234,9 @@ describe.skipIf(!possible)(`the image itself${where}`, () => {
       "THIRD-PARTY-LICENSES",
       "bin/node",
       "bin/pilotfish",
+      "bin/start.cjs",
       "dist/envoy-descriptors.json",
+      "dist/pilotfish.cache",
       "dist/pilotfish.cjs",
     ]);
     expect(ours.split("\n").filter((path) => path.endsWith("/koffi.node"))).toHaveLength(1);

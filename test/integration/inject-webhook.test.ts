@@ -164,19 +164,19 @@ describe("the webhook", () => {
   });
 
   test("10 MB in pieces without a length are cut off", async () => {
+    const name = 'pilotfish_webhook_failed_total{reason="http-413"}';
+    const before = (await metric(name)) || 0;
     const socket = await raw();
-    let text = "";
-    socket.setEncoding("utf8").on("data", (part: string) => {
-      text += part;
-    });
     socket.on("error", () => undefined);
+    socket.resume();
     socket.write(
       "POST /inject HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n",
     );
     const piece = `10000\r\n${"x".repeat(65_536)}\r\n`;
     for (let sent = 0; sent < 160 && socket.writable; sent++) socket.write(piece);
+    // Whether its sender still reads the answer is a matter of chance: it never ends.
     await eventually("the connection ends", () => socket.destroyed || socket.readyState !== "open");
-    expect(text).toContain(" 413 ");
+    expect(await metric(name)).toBe(before + 1);
     socket.destroy();
     expect(program.exitCode).toBe(null);
   });
