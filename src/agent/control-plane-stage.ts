@@ -78,6 +78,7 @@ async function build({ config, log, metrics, onBug }: BeforeEnvoy): Promise<Cont
     : {};
   const xds = createAdsProxy({ ...common, log: log.scoped("xdsproxy"), metrics: xdsMetrics(metrics), hooks });
   watchGauges(metrics, identity, xds);
+  countRenewals(metrics, identity);
   return { identity, sds, xds };
 }
 
@@ -86,7 +87,10 @@ const csr = { request_type: "csr" } as const;
 function identityMetrics(metrics: AgentMetrics) {
   return {
     request: () => metrics.count("istio_agent_num_outgoing_requests", csr),
-    failure: () => metrics.count("istio_agent_num_failed_outgoing_requests", csr),
+    failure: () => {
+      metrics.count("istio_agent_num_failed_outgoing_requests", csr);
+      metrics.count("pilotfish_certificate_renewals_total", { outcome: "failed" });
+    },
     retry: () => metrics.count("istio_agent_num_outgoing_retries", csr),
     latency: (took: number) => metrics.add("istio_agent_outgoing_latency", took, csr),
     fileFailure: () => metrics.count("istio_agent_num_file_secret_failures_total"),
@@ -97,7 +101,10 @@ function identityMetrics(metrics: AgentMetrics) {
 function xdsMetrics(metrics: AgentMetrics) {
   return {
     request: () => metrics.count("istio_agent_xds_proxy_requests"),
-    response: () => metrics.count("istio_agent_xds_proxy_responses"),
+    response: () => {
+      metrics.count("istio_agent_xds_proxy_responses");
+      metrics.set("pilotfish_control_plane_last_response_timestamp_seconds", realClock.wall().getTime() / 1_000);
+    },
     upstreamFailure: () => metrics.count("istio_agent_istiod_connection_failures"),
     upstreamTermination: (type: "cancelled" | "error") =>
       metrics.count("istio_agent_istiod_connection_terminations", { type }),
@@ -105,6 +112,16 @@ function xdsMetrics(metrics: AgentMetrics) {
       metrics.count("istio_agent_envoy_connection_terminations", { type }),
     reject: (type: string) => metrics.count("pilotfish_config_rejections_total", { type }),
   };
+}
+
+/** Identity tells every change, of roots too; its own count tells certificates. */
+function countRenewals(metrics: AgentMetrics, identity: WorkloadIdentity): void {
+  let known = 0;
+  identity.onChange(() => {
+    const { rotations } = identity.status();
+    if (rotations > known) metrics.add("pilotfish_certificate_renewals_total", rotations - known, { outcome: "done" });
+    known = rotations;
+  });
 }
 
 /** Read at each scrape. */

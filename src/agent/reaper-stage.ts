@@ -10,7 +10,7 @@ import type { Stage } from "./stage.ts";
  * Orphans become ours (as PID 1 by nature, else as subreaper) and are taken off the process table; what is left of them
  * at the end is ended. After Envoy's start, since the native calls take 8 ms to load.
  */
-export function reaperStage({ log, env, config }: AgentParts): Stage {
+export function reaperStage({ log, env, config, metrics }: AgentParts): Stage {
   let uninstall: () => void = () => undefined;
   return {
     name: "reaper",
@@ -25,7 +25,7 @@ export function reaperStage({ log, env, config }: AgentParts): Stage {
       if (!config.envoy.disabled && deathBond(env) === "none") {
         log.warn("Envoy outlives us if we are killed: there is no setpriv in PATH (package util-linux)");
       }
-      uninstall = installReaper(calls);
+      uninstall = installReaper(calls, () => metrics.count("pilotfish_orphans_reaped_total"));
     },
     stop: async () => {
       uninstall();

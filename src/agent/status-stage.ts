@@ -2,6 +2,7 @@ import type { AgentConfig, JsonObject } from "../config/agent-config.ts";
 import type { Log } from "../foundation/log.ts";
 import type { EnvoyPort } from "../process/envoy-port.ts";
 import type { Ask } from "../status/control-routes.ts";
+import type { Verdict } from "../status/readiness.ts";
 import { realClock } from "../system/clock.ts";
 import type { HttpTarget } from "../system/http-client.ts";
 import type { AgentParts } from "./agent.ts";
@@ -43,6 +44,10 @@ async function statusDeps(parts: AgentParts) {
       readinessListener: listenerOn(parts, config.ports.readiness),
       controlPlane: controlPlaneContributors({ facts, snapshot: () => envoy.snapshot(), parts: parts.controlPlane }),
     }),
+    onVerdict: ({ ready }: Verdict) => {
+      metrics.set("pilotfish_ready", ready ? 1 : 0);
+      metrics.count("pilotfish_readiness_probes_total", { result: ready ? "ready" : "not_ready" });
+    },
     ask: wishes(envoy, log),
     serveMetrics: serveOwnMetrics(metrics),
     serveMerged: serveMergedMetrics({

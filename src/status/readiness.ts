@@ -37,6 +37,8 @@ export interface ReadinessDeps {
   readonly contributors: readonly Contributor[];
   readonly clock: Clock;
   readonly log: Log;
+  /** Hears every judgement, for the metrics. */
+  readonly onVerdict?: (verdict: Verdict) => void;
   /** How long one contributor may take, ms. */
   readonly limit?: Millis;
 }
@@ -84,6 +86,7 @@ export class Readiness {
     const verdict = verdictOf(judged);
     this.#last = verdict;
     this.#change.hear(verdict);
+    this.#deps.onVerdict?.(verdict);
     return verdict;
   }
 

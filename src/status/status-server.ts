@@ -12,7 +12,7 @@ import { debugRoutes } from "./debug-routes.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { type Caller, HttpFront } from "./http-front.ts";
 import { plainAddress, socketPeer, tcpPeer } from "./peer.ts";
-import { type Contributor, Readiness } from "./readiness.ts";
+import { type Contributor, Readiness, type Verdict } from "./readiness.ts";
 import { readinessRoute } from "./readiness-route.ts";
 import type { Exchange, Route } from "./routes.ts";
 import { type StatusPage, statusRoute } from "./status-route.ts";
@@ -26,6 +26,8 @@ export interface StatusDeps {
   readonly log: Log;
   /** Who has a say in readiness, the most telling first. */
   readonly contributors: readonly Contributor[];
+  /** Hears every judgement of readiness, for the metrics. */
+  readonly onVerdict?: (verdict: Verdict) => void;
   readonly ask: Ask;
   /** GET /metrics: our own. */
   readonly serveMetrics: Handler;

@@ -28,14 +28,15 @@ subscribe("child_process", (message) => {
   });
 });
 
-/** Starts to take orphans off the process table; the result ends that. */
-export function installReaper(native: Native): () => void {
+/** Starts to take orphans off the process table, and says each to `onReaped`; the result ends that. */
+export function installReaper(native: Native, onReaped: () => void = () => undefined): () => void {
   sweep = () => {
     for (;;) {
       const pid = native.peekDeadChild();
       if (pid <= 0) return;
       for (const child of own) if (child.pid === pid) return;
       native.reap(pid);
+      onReaped();
     }
   };
   const onChild = (): void => sweep();

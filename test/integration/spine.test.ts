@@ -42,6 +42,11 @@ describe("a static configuration", () => {
     expect(page.body).toMatch(/^istio_agent_/m);
     expect(page.body).toMatch(/^envoy_server_live\{.*\} 1$/m);
     expect(page.body).toMatch(/^app_requests_total [1-9]/m);
+    const ours = (await ask({ port: ports.status }, "/metrics")).body;
+    expect(ours).toMatch(/^pilotfish_ready 1$/m);
+    expect(ours).toMatch(/^pilotfish_readiness_probes_total\{result="ready"\} [1-9]/m);
+    expect(ours).toMatch(/^pilotfish_envoy_state\{state="live"\} 1$/m);
+    expect(ours).toMatch(/^istio_agent_startup_duration_seconds 0\.\d+/m);
     const envoy = await proxy.envoyPid();
     proxy.signal("SIGTERM");
     expect(await proxy.exited).toEqual({ code: 0, signal: null });
