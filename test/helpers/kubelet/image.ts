@@ -1,5 +1,5 @@
-import { execFileSync } from "node:child_process";
-import { mkdirSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { envoy, root } from "../paths.ts";
 
@@ -18,14 +18,23 @@ const node = process.execPath;
 /** Our image as the Dockerfile makes it, with this checkout's bundle, its Node and its Envoy. `folder`: of the test. */
 export function pilotfishImage(folder: string): Image {
   const content = join(folder, "image");
-  mkdirSync(content, { recursive: true });
-  execFileSync(node, [join(root, "scripts/image-content.mjs"), content]);
+  layOut(content);
   return {
     content,
     binds: { "/usr/local/bin/node": node, "/usr/local/bin/envoy": envoy },
     entrypoint: ["/usr/local/bin/pilotfish"],
     user: 1337,
   };
+}
+
+/** Another run may be building beside us, and replaces files while they are copied: then once more. */
+function layOut(content: string, tries = 5): void {
+  mkdirSync(content, { recursive: true });
+  const { status, stderr } = spawnSync(node, [join(root, "scripts/image-content.mjs"), content], { encoding: "utf8" });
+  if (status === 0) return;
+  if (tries === 1) throw new Error(`cannot lay out the image: ${stderr}`);
+  rmSync(content, { recursive: true, force: true });
+  layOut(content, tries - 1);
 }
 
 /** An application: a program of test/programs, run by Node. */
