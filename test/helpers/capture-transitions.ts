@@ -148,9 +148,18 @@ export async function transitionsHold(scene: Scene, walk: readonly State[], paus
   expect(await outside.ask("echo", { keep: "direct" })).toMatchObject({ echo: "still there" });
   expect(await app.ask("echo", { keep: "captured" })).toMatchObject({ echo: "still there" });
   // The probers would have noticed: without rules they get through.
-  await capture(pod, seedOptions(), { cleanupOnly: true });
-  await eventually("the application's prober gets through", async () => (await countOf(app, "v4 peer")) > 0);
-  await eventually("the peer's prober gets through", async () => (await countOf(outside, "v6 application")) > 0);
+  const removed = await capture(pod, seedOptions(), { cleanupOnly: true });
+  expect(removed.outcome, removed.text).toBe("done");
+  const through = async (actor: Actor, key: string): Promise<void> => {
+    const seen = async (): Promise<boolean> => (await countOf(actor, key)) > 0;
+    await eventually(`a prober gets through: ${key}`, seen).catch(async (error: unknown) => {
+      throw new Error(`${String(error)}: ${JSON.stringify(await actor.ask("counts"))}\n${kernelSnapshot(pod)}`, {
+        cause: error,
+      });
+    });
+  };
+  await through(app, "v4 peer");
+  await through(outside, "v6 application");
 }
 
 const countOf = async (actor: Actor, key: string): Promise<number> => (await actor.ask("counts")).counts?.[key] ?? 0;
