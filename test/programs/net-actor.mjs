@@ -50,7 +50,9 @@ function hammer(target) {
   const again = () => {
     if (hammering === 0) return;
     dial({ ...target, limit: 300 }, (answer, socket) => {
-      socket.resetAndDestroy();
+      // A socket that still connects would wait for its connection before it resets: those of dropped packets pile up.
+      if (answer.error) socket.destroy();
+      else socket.resetAndDestroy();
       const key = `${target.name} ${answer.at ?? answer.error}`;
       counts.set(key, (counts.get(key) ?? 0) + 1);
       setTimeout(again, target.pause ?? 0);
