@@ -24,6 +24,7 @@ if (lanes === undefined) {
 
 const tally = { passed: 0, failed: 0, skipped: 0 };
 const broken = [];
+const failures = [];
 function check([name, program, args]) {
   process.stdout.write(`\n== ${name}\n`);
   const { status } = spawnSync(program, args, { stdio: "inherit" });
@@ -64,12 +65,23 @@ function lane(name) {
   // vitest exits non-zero without a failed test on unhandled errors and on files that could not be loaded.
   if (status !== 0 && result.numFailedTests === 0) tally.failed += 1;
   if (status !== 0) broken.push(`tests: ${name}`);
+  failures.push(...failuresOf(result));
   process.stdout.write(`${name}: ${((Date.now() - started) / 1000).toFixed(0)} s\n`);
+}
+
+/** Name and first words of each failed test: in a long log they stand far above the tally. */
+function failuresOf({ testResults = [] }) {
+  return testResults.flatMap(({ assertionResults = [], name, message, status }) => {
+    const failed = assertionResults.filter((one) => one.status === "failed");
+    if (failed.length === 0) return status === "failed" ? [`${name}: ${message}`] : [];
+    return failed.map((one) => `${one.fullName}: ${(one.failureMessages ?? []).join(" ").slice(0, 1_500)}`);
+  });
 }
 
 if (which !== "faults") for (const one of checks) check(one);
 for (const one of lanes) lane(one);
 writeFileSync(`.cache/tally/${which}.json`, JSON.stringify(tally));
+for (const one of failures) process.stdout.write(`\nfailed: ${one}\n`);
 if (broken.length > 0) process.stdout.write(`\nfailed: ${broken.join(", ")}\n`);
 process.stdout.write(
   `\n${tally.passed} passed, ${tally.failed} failed${tally.skipped > 0 ? `, ${tally.skipped} skipped` : ""}\n`,
