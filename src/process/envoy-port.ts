@@ -1,11 +1,14 @@
 import type { RunningProgram } from "../system/programs.ts";
 import type { EnvoySnapshot } from "./envoy-snapshot.ts";
+import type { RestartAsk, RestartOutcome } from "./launch.ts";
 import type { LifecycleEvent, Outcome } from "./lifecycle.ts";
 
 /** What the agent sees of Envoy's life; without Envoy (DISABLE_ENVOY) there is one that only waits for the stop. */
 export interface EnvoyPort {
   start(): void;
   post(event: LifecycleEvent): void;
+  /** Asks for a new Envoy; resolves when it is settled what became of it. Never rejects. */
+  restart(ask: RestartAsk): Promise<RestartOutcome>;
   snapshot(): EnvoySnapshot;
   current(): RunningProgram | undefined;
 }
@@ -25,6 +28,10 @@ export class NoEnvoy implements EnvoyPort {
     if (event.on !== "stop" || this.#gone) return;
     this.#gone = true;
     this.#onGone({ how: "stopped", reason: event.reason, forced: false, exit: undefined });
+  }
+
+  restart(): Promise<RestartOutcome> {
+    return Promise.resolve({ is: "refused", why: "Envoy is turned off (DISABLE_ENVOY)" });
   }
 
   snapshot(): EnvoySnapshot {

@@ -5,6 +5,7 @@ import type { ExitReport, RunningProgram } from "../system/programs.ts";
 import type { ListenerRoles } from "./connection-counts.ts";
 import type { EnvoyAdmin, ServerInfo } from "./envoy-admin.ts";
 import type { EnvoySnapshot } from "./envoy-snapshot.ts";
+import type { RestartOutcome } from "./launch.ts";
 import {
   begin,
   type Connections,
@@ -70,6 +71,10 @@ export class EnvoySupervisor {
 
   post(event: LifecycleEvent): void {
     this.#mailbox.post(event);
+  }
+
+  restart(): Promise<RestartOutcome> {
+    return Promise.resolve({ is: "refused", why: "this version has no hot restart yet; Envoy runs on unchanged" });
   }
 
   snapshot(): EnvoySnapshot {
