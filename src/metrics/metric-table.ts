@@ -72,13 +72,26 @@ export const ourMetrics = {
     how: ["asked", "code", "signal", "out_of_memory"],
   }),
   pilotfish_envoy_restarts_total: counter("Replacements of Envoy: why, and what became of them.", {
-    cause: text,
-    outcome: ["done", "failed", "refused"],
+    // By SIGHUP; by the command or POST; a watched file; its end unasked; a hang that the watchdog saw.
+    cause: ["signal", "request", "change", "crash", "watchdog"],
+    outcome: ["done", "failed", "refused", "overtaken"],
   }),
+  pilotfish_hot_restart_available: gauge(
+    "1 while Envoy can be replaced by a hot restart, 0 when it runs with that off.",
+    {},
+  ),
   pilotfish_hot_restart_duration_seconds: histogram(
-    "Time from the start of a new Envoy until it served alone.",
+    "Time from the start of a new Envoy until it was live in place of the one before.",
     lifeBuckets,
   ),
+  pilotfish_hot_restart_overlap_seconds: histogram(
+    "Time for which the Envoy before went on with what it had after the new one was live.",
+    lifeBuckets,
+  ),
+  pilotfish_preflight_refusals_total: counter("Replacements of Envoy that were refused beforehand, by the check.", {
+    check: ["bootstrap", "binary", "shared-memory", "memory", "control-plane"],
+  }),
+  pilotfish_kept_sockets: gauge("Listen sockets of Envoy that are held so that its death refuses nobody.", {}),
   pilotfish_drains_total: counter("Drains of Envoy that were begun.", {}),
   pilotfish_drain_duration_seconds: histogram("Time from the start of a drain to its end.", lifeBuckets),
   pilotfish_orphans_reaped_total: counter("Dead processes of others that were taken off the process table.", {}),

@@ -108,7 +108,7 @@ describe("dashboard and rules", () => {
           groups: { rules: { health: string; lastError?: string }[] }[];
         };
         const evaluated = groups.flatMap((group) => group.rules);
-        expect(evaluated).toHaveLength(22);
+        expect(evaluated).toHaveLength(29);
         await eventually("every rule was evaluated", async () => {
           const now = (await server.api("rules")) as typeof groups extends never ? never : { groups: typeof groups };
           return now.groups.flatMap((group) => group.rules).every(({ health }) => health === "ok");
