@@ -3,6 +3,7 @@ import type { StatusSection } from "../status/status-document.ts";
 import { envoySection, processSection } from "../status/status-sections.ts";
 import { realClock } from "../system/clock.ts";
 import { memoryLimit } from "../system/memory-limit.ts";
+import { ownResources } from "../system/own-resources.ts";
 import { ownUsage } from "../system/own-usage.ts";
 import type { AgentParts } from "./agent.ts";
 import { certificateSection, controlPlaneSection } from "./control-plane-sections.ts";
@@ -28,6 +29,7 @@ export function statusPage({ config, build, envoy, events, controlPlane }: Agent
           memoryLimitBytes: memoryLimit(),
           openFiles: usage.openFiles,
           maxFiles: usage.maxFiles,
+          timers: ownResources().timers,
         }),
         ...controlPlaneSections(controlPlane(), now),
         events.section(),

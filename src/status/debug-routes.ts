@@ -1,4 +1,5 @@
 import type { Json, JsonObject } from "../config/agent-config.ts";
+import { ownResources } from "../system/own-resources.ts";
 import { cpuProfile, memoryFacts, writeHeapSnapshot } from "../system/profiling.ts";
 import { reply, replyJson, replyText } from "./respond.ts";
 import type { Exchange, Route } from "./routes.ts";
@@ -31,6 +32,7 @@ export function debugRoutes({ debugConfig, nameTable, profiling }: DebugDeps): r
   ];
   return [
     ...(profiling ? profiles : []),
+    route("/debug/resources", 4, ({ response }) => replyJson(response, 200, { ...ownResources() })),
     route("/debug/config", 4, ({ response }) => replyJson(response, 200, debugConfig())),
     route("/debug/ndsz", 4, ({ response }) => {
       const table = nameTable?.();

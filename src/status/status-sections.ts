@@ -81,6 +81,8 @@ export interface ProcessFacts {
   readonly memoryLimitBytes?: number | undefined;
   readonly openFiles: number | undefined;
   readonly maxFiles: number | undefined;
+  /** Armed timers: what grows here while the work stays the same is a leak. */
+  readonly timers?: number;
 }
 
 /** More than nine tenths of a limit is worth a sign. */
@@ -105,6 +107,7 @@ export function processSection(facts: ProcessFacts): StatusSection {
         : [{ key: "memoryLimitBytes", label: "limit", value: limit, unit: "bytes" as const }]),
       { key: "openFiles", label: "open files", value: openFiles, ...full(openFiles, maxFiles) },
       { key: "maxFiles", label: "at most", value: maxFiles },
+      ...(facts.timers === undefined ? [] : [{ key: "timers", label: "timers", value: facts.timers }]),
     ],
   };
 }

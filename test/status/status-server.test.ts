@@ -46,6 +46,7 @@ describe("routes by method", () => {
     ["/debug/cpu?seconds=-1", 400, 405],
     ["/debug/cpu?seconds=1e1", 400, 405],
     ["/debug/config", 200, 405],
+    ["/debug/resources", 200, 405],
     ["/debug/ndsz", 404, 405],
     ["/debug", 404, 404],
     ["/", 404, 404],
@@ -138,7 +139,15 @@ describe("readiness", () => {
 
 describe("access", () => {
   test("Envoy's inbound side and other web pages may not use what changes or reveals", async () => {
-    for (const target of ["/quitquitquit", "/drain", "/hot-restart", "/debug/config", "/debug/heap", "/debug/ndsz"]) {
+    for (const target of [
+      "/quitquitquit",
+      "/drain",
+      "/hot-restart",
+      "/debug/config",
+      "/debug/heap",
+      "/debug/resources",
+      "/debug/ndsz",
+    ]) {
       const method = target.startsWith("/debug") ? "GET" : "POST";
       const asked = { port: status.port, path: target, method };
       expect((await ask({ ...asked, localAddress: "127.0.0.6" })).status).toBe(403);
