@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { Agent, request } from "node:https";
 import { join } from "node:path";
 import type { TLSSocket } from "node:tls";
@@ -20,9 +20,24 @@ export interface Whole {
   /** Starts the proxy; several may be started one after the other. */
   start(env?: Record<string, string>): ProxyRun;
   ready(): Promise<{ readonly status: number; readonly body: string }>;
+  /** What the newest proxy holds now. */
+  held(): Promise<Held>;
+  /** Waits until it is ready, has one connection to the control plane, and holds no more than `before`. */
+  settled(before: Held): Promise<void>;
   /** Another workload of the mesh: its certificate is the client's. */
   client(): Promise<WorkloadIdentity>;
   done(): Promise<void>;
+}
+
+/** What must be the same again when a fault is over: nothing of it may be left. */
+export interface Held {
+  readonly descriptors: number;
+  /** Armed timers of the supervisor. */
+  readonly timers: number;
+  /** Sockets, watches, children, by Node's name of the kind. */
+  readonly handles: Readonly<Record<string, number>>;
+  readonly discoveryStreams: number;
+  readonly secretStreams: number;
 }
 
 export const resourcesOf = (listener: object): string =>
@@ -47,6 +62,9 @@ export async function whole(): Promise<Whole> {
     descriptors: () => readFileSync(join(root, "dist/envoy-descriptors.json"), "utf8"),
   });
   const ends: (() => Promise<void>)[] = [];
+  let newest: ProxyRun | undefined;
+  const ready = () => ask({ port: ports.status }, "/healthz/ready").catch(() => ({ status: 0, body: "nobody" }));
+  const held = (): Promise<Held> => heldBy(newest?.pid ?? -1, ports.status);
   return {
     world: w,
     ports,
@@ -74,9 +92,23 @@ export async function whole(): Promise<Whole> {
         },
       });
       ends.push(() => run.done());
+      newest = run;
       return run;
     },
-    ready: () => ask({ port: ports.status }, "/healthz/ready").catch(() => ({ status: 0, body: "nobody" })),
+    ready,
+    held,
+    async settled(before) {
+      await eventually("ready again", async () => (await ready()).status === 200, 60_000);
+      // One for the discovery stream, none for the CA.
+      await eventually("one connection", () => w.plane.status().connections === 1, 60_000);
+      let now: Held | undefined;
+      await eventually("nothing is left over", async () => {
+        now = await held();
+        return noMore(now, before);
+      }).catch((error: unknown) => {
+        throw new Error(`held ${JSON.stringify(before)}, now ${JSON.stringify(now)}`, { cause: error });
+      });
+    },
     async client() {
       const identity = createWorkloadIdentity({
         config: w.config({ identity: "spiffe://cluster.local/ns/ns/sa/client" }),
@@ -96,6 +128,27 @@ export async function whole(): Promise<Whole> {
       folder.done();
     },
   };
+}
+
+async function heldBy(pid: number, port: number): Promise<Held> {
+  const read = async <T>(path: string): Promise<T> =>
+    JSON.parse((await ask({ port }, path, { headers: { accept: "application/json" } })).body) as T;
+  const { timers, handles } = await read<Pick<Held, "timers" | "handles">>("/debug/resources");
+  const page = await read<{ controlPlane: { streams: number }; certificate: { secretStreams: string } }>("/status");
+  return {
+    descriptors: readdirSync(`/proc/${pid}/fd`).length,
+    timers,
+    handles,
+    discoveryStreams: page.controlPlane.streams,
+    secretStreams: Number.parseInt(page.certificate.secretStreams, 10),
+  };
+}
+
+/** Each count at most what it was; a kind of handle that was not there may not be there. */
+function noMore(now: Held, before: Held): boolean {
+  const flat = ({ handles, ...counts }: Held): Readonly<Record<string, number>> => ({ ...handles, ...counts });
+  const [is, was] = [flat(now), flat(before)];
+  return Object.entries(is).every(([kind, count]) => count <= (was[kind] ?? 0));
 }
 
 export interface MtlsAnswer {

@@ -47,6 +47,22 @@ describe("pilotfish proxy, a real Envoy and a control plane", () => {
     expect((await w.ready()).status).toBe(200);
   });
 
+  test("the control plane is taken away three times: streams, descriptors, timers and handles are as before", async () => {
+    w.start();
+    await eventually("ready", async () => (await w.ready()).status === 200);
+    const client = await w.client();
+    await client.stop();
+    const before = await w.held();
+    expect(before).toMatchObject({ discoveryStreams: 1, secretStreams: 2 });
+    for (let n = 0; n < 3; n++) {
+      w.world.plane.setFaults({ refuse: { calls: "all", code: 14, text: "away" } });
+      w.world.plane.disconnectAll();
+      expect(await mtls(w.ports.listener, client)).toMatchObject({ status: 200 });
+      w.world.plane.setFaults({});
+      await w.settled(before);
+    }
+  });
+
   test("readiness tells the stage: no control plane, then a token that is refused, then ready", async () => {
     w.world.plane.setFaults({ refuse: { calls: "all", code: 16, text: "who are you" } });
     w.start();
