@@ -3,7 +3,9 @@ import type { AgentConfig } from "../config/agent-config.ts";
 import { describeError } from "../foundation/errors.ts";
 import { exitCodeOf, exitCodes } from "../foundation/exit-codes.ts";
 import { createLog, type Log } from "../foundation/log.ts";
+import type { Millis } from "../foundation/time.ts";
 import { type AgentMetrics, createAgentMetrics } from "../metrics/agent-metrics.ts";
+import { killGraceOf } from "../process/drain-plan.ts";
 import type { EnvoyAdmin } from "../process/envoy-admin.ts";
 import { type EnvoyPort, NoEnvoy } from "../process/envoy-port.ts";
 import { EnvoySupervisor } from "../process/envoy-supervisor.ts";
@@ -149,7 +151,7 @@ function createEnvoy(
     log: log.scoped("envoy"),
     starter: envoyStarter({ config, env, filesOf: files.of }),
     admin: files.admin,
-    limits: { ...stop, killGrace: KILL_GRACE },
+    limits: { ...stop, killGrace: killGraceOf(stop), timeOf: clockTime },
     roles: {
       own: new Set([ports.readiness, ports.prometheus, ports.secureMetrics, ports.secureMergedMetrics, ports.admin]),
       outbound: new Set([mesh.proxyListenPort]),
@@ -162,8 +164,12 @@ function createEnvoy(
   });
 }
 
-/** From SIGTERM to SIGKILL. Envoy ends within 0.7 s of a SIGTERM unless it hangs. */
-const KILL_GRACE = 5_000;
+/** The most that lies between SIGTERM and SIGKILL. */
+const MOST_KILL_GRACE = 5_000;
+
+/** A moment of the monotonic clock as it stands in the log's own times: UTC, to the millisecond. */
+const clockTime = (at: Millis): string =>
+  new Date(realClock.wall().getTime() + at - realClock.monotonic()).toISOString().slice(11, 23);
 
 function envoyStage(envoy: EnvoyPort, gone: Promise<Outcome>): Stage {
   return {
@@ -174,7 +180,7 @@ function envoyStage(envoy: EnvoyPort, gone: Promise<Outcome>): Stage {
       envoy.post({ on: "stop", reason: "a part could not start", drain: false });
       await gone;
     },
-    stopWithin: KILL_GRACE + 5_000,
+    stopWithin: MOST_KILL_GRACE + 5_000,
   };
 }
 

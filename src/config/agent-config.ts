@@ -179,8 +179,10 @@ export interface ScrapeTarget {
 }
 
 export interface StopSettings {
-  /** How long connections may take to end, at most (terminationDrainDuration). */
-  readonly terminationDrain: Millis;
+  /** The pod's grace period: --termination-grace, TERMINATION_GRACE_PERIOD, or Kubernetes' own 30 s. */
+  readonly grace: Millis;
+  /** How long connections may take to end, at most; undefined when nobody set it: then the grace decides. */
+  readonly terminationDrain: Millis | undefined;
   /** --min-drain: how long a pod stays that was called from outside lately. */
   readonly minDrain: Millis;
   /** MINIMUM_DRAIN_DURATION, only with exitOnZeroConnections. */

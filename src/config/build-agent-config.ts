@@ -1,5 +1,5 @@
 import { Problems } from "../foundation/problems.ts";
-import type { AgentConfig, MeshSettings, Ports, Role, StopSettings } from "./agent-config.ts";
+import type { AgentConfig, MeshSettings, Ports, Role } from "./agent-config.ts";
 import { readBootstrapSource } from "./bootstrap-source.ts";
 import { type ConfigInput, podInfo, type StructuredSources, structuredSources } from "./config-sources.ts";
 import { EnvironmentReader } from "./environment-reader.ts";
@@ -19,6 +19,7 @@ import { ObjectReader } from "./object-reader.ts";
 import { judgeProxyConfig, type MergedProxy, mergeProxyConfig, type ProxySources } from "./proxy-config.ts";
 import { type ProxyLayer, readProxyLayer } from "./proxy-layer.ts";
 import { rawProxyConfig } from "./raw-proxy-config.ts";
+import { readStopSettings } from "./stop-settings.ts";
 import { addressFamily, firstSet, parseHostPort, parseInteger } from "./units.ts";
 
 /** What every reader gets: the sources, and where to put what is wrong or remarkable. */
@@ -54,7 +55,7 @@ export function buildAgentConfig(input: ConfigInput, asked?: Asked): AgentConfig
   const identity = readIdentitySettings(env, proxy.discoveryAddress, signer, problems);
   const extra = checkExtraArguments(input.rest, problems);
   const envoy = readEnvoySettings(flags, env, proxy, addresses, extra);
-  const stop = readStop(reading, proxy);
+  const stop = readStopSettings(flags, env, proxy, notices);
   const raw = rawProxyConfig([reading.texts.meshDefault, reading.texts.env, reading.texts.annotation], proxy);
   const node = readNodeIdentity({
     ...reading,
@@ -213,15 +214,4 @@ function readAddresses({ flags, env, input, annotations, notices }: Reading): re
   const main = firstSet(isAddress ? ip : undefined, env.text("INSTANCE_IP"));
   const excludedInterfaces = annotations.get("traffic.sidecar.istio.io/excludeInterfaces");
   return nodeAddresses({ main, found: input.addresses, excludedInterfaces }, notices);
-}
-
-function readStop({ flags, env }: Reading, proxy: MergedProxy): StopSettings {
-  const terminationDrain = proxy.terminationDrainDuration;
-  return {
-    terminationDrain,
-    // A pod that was called lately stays for its callers' endpoint lists to catch up, but no longer than it drains.
-    minDrain: flags.duration("min-drain", 0) ?? Math.min(5_000, terminationDrain),
-    minimumDrain: env.duration("MINIMUM_DRAIN_DURATION"),
-    exitOnZeroConnections: env.boolean("EXIT_ON_ZERO_ACTIVE_CONNECTIONS"),
-  };
 }

@@ -146,6 +146,11 @@ const envoyVariables = {
     summary: "Restricts TLS.",
     today: "accepted, not enforced yet; one line at the start says so.",
   },
+  TERMINATION_GRACE_PERIOD: {
+    kind: "duration",
+    summary:
+      "The pod's terminationGracePeriodSeconds as a duration, written by the injector: the whole stop is planned inside it. --termination-grace beats it; without both it is Kubernetes' own 30s.",
+  },
   MINIMUM_DRAIN_DURATION: {
     kind: "duration",
     default: "5s",

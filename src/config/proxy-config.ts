@@ -1,3 +1,4 @@
+import type { Millis } from "../foundation/time.ts";
 import type { Notices } from "./notices.ts";
 import type { ProxyConfig } from "./proxy-config-types.ts";
 import type { ProxyLayer } from "./proxy-layer.ts";
@@ -32,7 +33,11 @@ export const builtIn = {
 } as const;
 
 /** What is merged but `raw`, which is made from the result. */
-export type MergedProxy = Omit<ProxyConfig, "raw"> & { readonly maxConnections: number | undefined };
+export type MergedProxy = Omit<ProxyConfig, "raw"> & {
+  readonly maxConnections: number | undefined;
+  /** terminationDrainDuration where some source sets it; the default is not a wish. */
+  readonly terminationDrainAsked: Millis | undefined;
+};
 
 /** One expression a field, so that its precedence can be read here; lists are replaced, maps joined name by name. */
 export function mergeProxyConfig(sources: ProxySources): MergedProxy {
@@ -74,6 +79,7 @@ export function mergeProxyConfig(sources: ProxySources): MergedProxy {
     fileFlushMinSizeKb: first("fileFlushMinSizeKb"),
     statsCompression: first("statsCompression") ?? true,
     maxConnections: first("maxConnections"),
+    terminationDrainAsked: first("terminationDrainDuration"),
   };
 }
 

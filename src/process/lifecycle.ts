@@ -1,6 +1,6 @@
 import type { Millis } from "../foundation/time.ts";
 import type { ExitReport } from "../system/programs.ts";
-import { type DrainLimits, drainEnd, type StopAsk } from "./drain-plan.ts";
+import { type DrainLimits, drainEnd, planOf, planText, type StopAsk } from "./drain-plan.ts";
 
 /*
  * The life of Envoy, as a pure machine: a state and an event give the next state and a list of effects; one driver
@@ -43,6 +43,8 @@ export interface Connections {
   readonly active: number | undefined;
   /** Whether the pod was called from outside within the last minute; undefined when nobody knows. */
   readonly calledLately: boolean | undefined;
+  /** Since when every count has failed; kept by the machine. */
+  readonly blindSince?: Millis | undefined;
 }
 
 export type Outcome =
@@ -182,7 +184,7 @@ function stopLive(state: StateOf<"live">, event: EventOf<"stop">, now: Millis, l
       tell("info", "Draining", {
         epoch: current.epoch,
         reason: stop.reason,
-        atMostMs: Math.round(drainEnd(stop, unknown, limits).latest - now),
+        plan: planText(planOf(stop, unknown, limits), limits),
       }),
       { run: "drain-listeners", epoch: current.epoch, skipExit: false },
       { run: "count-connections", epoch: current.epoch },
@@ -216,6 +218,11 @@ function stopDraining(state: StateOf<"draining">, event: EventOf<"stop">, now: M
   return {
     next: judged.next,
     effects: [
+      tell("info", "Stopping after the drain", {
+        epoch: state.current.epoch,
+        reason: stop.reason,
+        plan: planText(planOf(stop, state.seen, limits), limits),
+      }),
       ...judged.effects,
       { run: "arm", epoch: state.current.epoch, timer: "drain-end", after: Math.max(0, latest - now) },
     ],
@@ -226,7 +233,9 @@ function learn(state: StateOf<"draining">, event: EventOf<"connections">, now: M
   if (event.epoch !== state.current.epoch) return stay(state);
   // Whether somebody called lately is settled by the first answer: our own drain ends connections.
   const calledLately = state.seen.calledLately ?? event.seen.calledLately;
-  const next: StateOf<"draining"> = { ...state, seen: { active: event.seen.active, calledLately } };
+  const { active } = event.seen;
+  const blindSince = active === undefined ? (state.seen.blindSince ?? now) : undefined;
+  const next: StateOf<"draining"> = { ...state, seen: { active, calledLately, blindSince } };
   return judgeDrain(next, now, limits);
 }
 

@@ -30,6 +30,8 @@ describe("flags", () => {
     ],
     ["--connectTimeout=10", '--connectTimeout: "10" can\'t be used'],
     ["--dnsRefreshRate=x", '--dnsRefreshRate: "x" can\'t be used'],
+    ["--termination-grace=30", '--termination-grace: "30" can\'t be used; use a duration such as 45s or 0'],
+    ["--termination-grace=-1s", '--termination-grace: "-1s" can\'t be used'],
     ["--min-drain=-1s", '--min-drain: "-1s" can\'t be used; use a duration such as 45s or 0'],
     [
       "--discoveryAddress=istiod",
@@ -84,6 +86,8 @@ describe("environment", () => {
     ["ENVOY_STATUS_PORT_ENABLE_PROXY_PROTOCOL", "yes", '"yes" can\'t be used; use true or false'],
     ["METRICS_LOCALHOST_ACCESS_ONLY", "on", '"on" can\'t be used; use true or false'],
     ["PILOT_AGENT_MERGE_ENVOY_STATS", "2", '"2" can\'t be used'],
+    ["TERMINATION_GRACE_PERIOD", "30", '"30" can\'t be used; use a duration such as 45s, 300ms or 1h30m'],
+    ["TERMINATION_GRACE_PERIOD", "-30s", '"-30s" can\'t be used'],
     ["MINIMUM_DRAIN_DURATION", "5", '"5" can\'t be used; use a duration such as 45s, 300ms or 1h30m'],
     ["ISTIO_CPU_LIMIT", "500m", '"500m" can\'t be used; use a whole number, 0 or more'],
     ["COMPLIANCE_POLICY", "fips", '"fips" can\'t be used; use one of fips-140-2, fips-140-3, pqc'],

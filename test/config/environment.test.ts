@@ -63,7 +63,8 @@ describe("what the variables do", () => {
       secureMergedMetrics: 0,
     });
     expect(config.stop).toEqual({
-      terminationDrain: 5_000,
+      grace: 30_000,
+      terminationDrain: undefined,
       minDrain: 5_000,
       minimumDrain: 5_000,
       exitOnZeroConnections: false,

@@ -126,7 +126,7 @@ const fields: readonly Field[] = [
         ["6s", 6_000],
       ],
     ],
-    builtIn: 5_000,
+    builtIn: undefined,
   },
   {
     name: "serviceCluster",

@@ -128,7 +128,7 @@ describe("stop", () => {
     expect(took).toBeLessThan(1_500);
   });
 
-  test("a connection that never ends costs terminationDrainDuration, a second SIGTERM ends that", async () => {
+  test("a connection that never ends is waited for, a second SIGTERM ends that", async () => {
     await start({ env: { PROXY_CONFIG: '{"terminationDrainDuration": "600s"}' } });
     const inFlight = ask({ port: ports.listener }, "/hold").catch((error: unknown) => error);
     await eventually("the request is in flight", () => app.held() === 1);

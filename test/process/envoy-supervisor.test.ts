@@ -68,6 +68,7 @@ beforeEach(() => {
     },
     admin: admin as unknown as EnvoyAdmin,
     limits: {
+      grace: 30_000,
       terminationDrain: 5_000,
       minDrain: 5_000,
       minimumDrain: 5_000,

@@ -10,6 +10,7 @@ import {
 } from "../../src/process/lifecycle.ts";
 
 const limits: LifecycleLimits = {
+  grace: 30_000,
   terminationDrain: 5_000,
   minDrain: 5_000,
   minimumDrain: 5_000,

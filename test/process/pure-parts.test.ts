@@ -1,33 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { countConnections } from "../../src/process/connection-counts.ts";
-import { drainEnd } from "../../src/process/drain-plan.ts";
 import { environmentForEnvoy } from "../../src/process/envoy-command-line.ts";
 import { exitInWords } from "../../src/process/exit-words.ts";
 import { outOfMemoryKills, provenOutOfMemory, readKills } from "../../src/process/out-of-memory.ts";
 import { calledLately, noCalls, noteTotal } from "../../src/process/recent-calls.ts";
-
-describe("drain plan", () => {
-  const limits = { terminationDrain: 5_000, minDrain: 5_000, minimumDrain: 5_000, exitOnZeroConnections: false };
-  const stop = { at: 1_000, drain: true };
-  test.each([
-    ["called lately", limits, true, 6_000, 6_000],
-    ["not called", limits, false, 1_000, 6_000],
-    ["nobody knows", limits, undefined, 6_000, 6_000],
-    ["long drain, called", { ...limits, terminationDrain: 20_000 }, true, 6_000, 21_000],
-    ["short drain caps the stay", { ...limits, terminationDrain: 2_000 }, true, 3_000, 3_000],
-    ["--min-drain 0", { ...limits, minDrain: 0 }, true, 1_000, 6_000],
-    ["exit on zero waits its minimum, also uncalled", { ...limits, exitOnZeroConnections: true }, false, 6_000, 26_000],
-    [
-      "exit on zero, longer minimum",
-      { ...limits, exitOnZeroConnections: true, minimumDrain: 40_000 },
-      true,
-      41_000,
-      41_000,
-    ],
-  ])("%s", (_title, given, called, earliest, latest) => {
-    expect(drainEnd(stop, { calledLately: called }, given)).toEqual({ earliest, latest });
-  });
-});
 
 test("connections by listener: ours, internal, worker and admin ones do not count", () => {
   const text = [

@@ -198,6 +198,12 @@ const stopping = within("Restart and stop", [
     summary: "When the old Envoy ends at the latest; longer than --drainDuration.",
   },
   {
+    name: "termination-grace",
+    kind: "duration",
+    summary:
+      "The pod's grace period, inside which the whole stop is planned; beats TERMINATION_GRACE_PERIOD. 30s when neither says it.",
+  },
+  {
     name: "min-drain",
     kind: "duration",
     default: "5s",
