@@ -42,7 +42,13 @@ async function statusDeps(parts: AgentParts) {
       snapshot: () => envoy.snapshot(),
       admin,
       readinessListener: listenerOn(parts, config.ports.readiness),
-      controlPlane: controlPlaneContributors({ facts, snapshot: () => envoy.snapshot(), parts: parts.controlPlane }),
+      controlPlane: controlPlaneContributors({
+        facts,
+        snapshot: () => envoy.snapshot(),
+        parts: parts.controlPlane,
+        clock: realClock,
+        tolerance: config.xds.tolerance,
+      }),
     }),
     onVerdict: ({ ready }: Verdict) => {
       metrics.set("pilotfish_ready", ready ? 1 : 0);

@@ -84,7 +84,7 @@ export function buildAgentConfig(input: ConfigInput, asked?: Asked): AgentConfig
     metrics: readMetricsSettings(env, role, ports, problems),
     stop,
     identity,
-    xds: readXdsSettings(env, problems),
+    xds: readXdsSettings(flags, env, problems),
     profiling: flags.boolean("profiling") ?? true,
     appProbers: env.text("ISTIO_KUBE_APP_PROBERS"),
     probes: {

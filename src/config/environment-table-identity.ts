@@ -108,6 +108,11 @@ export const identityVariables = {
     default: "4194304",
     summary: "Longest message that our own gRPC servers take, in bytes.",
   },
+  PILOTFISH_CONTROL_PLANE_TOLERANCE: {
+    kind: "duration",
+    summary:
+      "How long a pod that had its configuration stays ready while the control plane is away; without it for ever. --control-plane-tolerance beats it.",
+  },
   GRPC_XDS_BOOTSTRAP: {
     kind: "text",
     default: "./etc/istio/proxy/grpc-bootstrap.json",

@@ -1,6 +1,8 @@
 import type { Problems } from "../foundation/problems.ts";
 import type { Millis } from "../foundation/time.ts";
 import type { EnvironmentReader } from "./environment-reader.ts";
+import type { FlagReader } from "./flag-reader.ts";
+import { firstSet } from "./units.ts";
 
 /** Where the workload's certificate comes from and how it is made (features.md CLI-10). */
 export interface IdentitySettings {
@@ -54,6 +56,8 @@ export interface XdsSettings {
   /** Longest message that our own servers take, in bytes. */
   readonly maxReceiveSize: number;
   readonly grpcBootstrapPath: string;
+  /** How long a pod that had its configuration stays ready without the control plane; undefined: for ever. */
+  readonly tolerance: Millis | undefined;
 }
 
 export function readIdentitySettings(
@@ -134,7 +138,7 @@ function positive(
   return duration;
 }
 
-export function readXdsSettings(env: EnvironmentReader, problems: Problems): XdsSettings {
+export function readXdsSettings(flags: FlagReader, env: EnvironmentReader, problems: Problems): XdsSettings {
   env.text("XDS_AUTH_PROVIDER");
   return {
     headers: headers(env, "XDS_HEADER_"),
@@ -144,6 +148,10 @@ export function readXdsSettings(env: EnvironmentReader, problems: Problems): Xds
     maxStreams: env.integer("ISTIO_GPRC_MAXSTREAMS"),
     maxReceiveSize: env.integer("ISTIO_GPRC_MAXRECVMSGSIZE"),
     grpcBootstrapPath: env.text("GRPC_XDS_BOOTSTRAP"),
+    tolerance: firstSet(
+      flags.duration("control-plane-tolerance", 0),
+      env.duration("PILOTFISH_CONTROL_PLANE_TOLERANCE"),
+    ),
   };
 }
 

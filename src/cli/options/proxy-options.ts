@@ -72,6 +72,12 @@ const controlPlane = within("Control plane", [
     summary: "Where configuration and, unless CA_ADDR says otherwise, certificates come from.",
   },
   {
+    name: "control-plane-tolerance",
+    kind: "duration",
+    summary:
+      "How long a pod that had its configuration stays ready while the control plane is away; beats PILOTFISH_CONTROL_PLANE_TOLERANCE. For ever when neither says it.",
+  },
+  {
     name: "controlPlaneAuthPolicy",
     kind: "string",
     placeholder: "NONE|MUTUAL_TLS",
