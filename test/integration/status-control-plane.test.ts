@@ -30,3 +30,20 @@ test("a refusal by the authority is the reason, on the page, too", async () => {
     /\nCertificate\n~ state +waiting\n +because .*not in this mesh/.test(await status()),
   );
 });
+
+test("a control plane that goes away is shown, and is a reason once it is away for longer than tolerated", async () => {
+  w.start({ PILOTFISH_CONTROL_PLANE_TOLERANCE: "2s" });
+  await eventually("ready", async () => (await w.ready()).status === 200);
+  w.world.plane.setFaults({ refuse: { calls: "all", code: 14, text: "away" } });
+  w.world.plane.disconnectAll();
+  const verbose = async () => (await ask({ port: w.ports.status }, "/healthz/ready?verbose")).body;
+  await eventually("it is shown while it is borne", async () =>
+    /control-plane.*away for .*served from what was got, tolerated for 2s/.test(await verbose()),
+  );
+  await eventually("it is the reason", async () => {
+    const { status: code, body } = await w.ready();
+    return code === 503 && /control-plane: away for .*tolerated for 2s only/.test(body);
+  });
+  w.world.plane.setFaults({});
+  await eventually("ready again", async () => (await w.ready()).status === 200);
+});
