@@ -37,7 +37,7 @@ export function envoyStarter({ config, env, filesOf }: LaunchDeps): EnvoyStarter
     start(epoch, onExit) {
       const verdict = executable(binary);
       if (verdict !== "yes") throw new Unavailable(`cannot start Envoy: "${binary}": ${wrong[verdict]}`);
-      const args = envoyArguments(config, filesOf(epoch), epoch);
+      const args = envoyArguments(config, filesOf(epoch));
       return startProgram(binary, args, { environment, dieWithUs: deathBond(env) === "setpriv" }, { onExit });
     },
   };
@@ -51,7 +51,7 @@ export async function validationRefusal(
   { config, env, filesOf }: LaunchDeps,
   epoch: number,
 ): Promise<string | undefined> {
-  const args = ["--mode", "validate", ...envoyArguments(config, filesOf(epoch), epoch)];
+  const args = ["--mode", "validate", ...envoyArguments(config, filesOf(epoch))];
   const { exit, stderr, stdout } = await runProgram(config.envoy.binaryPath, args, {
     environment: environmentForEnvoy(env),
     timeout: VALIDATE_WITHIN,

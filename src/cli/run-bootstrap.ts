@@ -57,7 +57,7 @@ async function askEnvoy(call: Call, config: AgentConfig, rendered: RenderedBoots
   try {
     const bootstrapPath = writeBootstrap(rendered, folder.path, 0);
     const files = { bootstrapPath, override: rendered.override, setsLogFormat: rendered.facts.setsLogFormat };
-    return await runProgram(config.envoy.binaryPath, ["--mode", "validate", ...envoyArguments(config, files, 0)], {
+    return await runProgram(config.envoy.binaryPath, ["--mode", "validate", ...envoyArguments(config, files)], {
       environment: environmentForEnvoy(call.env),
       timeout: VALIDATE_WITHIN,
     });

@@ -1,4 +1,5 @@
 import type { AgentConfig } from "../config/agent-config.ts";
+import type { LaunchHow } from "./launch.ts";
 
 /**
  * Envoy's own log in the shape of ours. %j is the message as a JSON string, %n the component
@@ -9,17 +10,24 @@ const TEXT_LOG = "%Y-%m-%dT%T.%fZ\t%l\tenvoy %n\t%v\tcaller=%g:%# thread=%t";
 
 export interface LaunchFiles {
   readonly bootstrapPath: string;
-  /** YAML that Envoy merges over the bootstrap; undefined when there is none. */
+  /** YAML or JSON that Envoy merges over the bootstrap; undefined when there is none. */
   readonly override: string | undefined;
   /** The file sets the shape of Envoy's log itself; Envoy refuses --log-format then. */
   readonly setsLogFormat: boolean;
 }
 
+/** An Envoy that no other one follows: a validation, or one without shared memory. */
+export const withoutHotRestart: Pick<LaunchHow, "epoch" | "hotRestart"> = { epoch: 0, hotRestart: undefined };
+
 /**
  * Envoy's arguments for one epoch (features.md PROC-1). Envoy's parser wants `--flag value` in two words and refuses
- * a flag given twice.
+ * a flag given twice. An admin path of `LaunchHow` is no flag: it belongs into `files.override`.
  */
-export function envoyArguments(config: AgentConfig, files: LaunchFiles, _epoch: number): readonly string[] {
+export function envoyArguments(
+  config: AgentConfig,
+  files: LaunchFiles,
+  how: Pick<LaunchHow, "epoch" | "hotRestart"> = withoutHotRestart,
+): readonly string[] {
   const { envoy, node, log } = config;
   const given = new Set(envoy.extraArguments.filter((word) => word.startsWith("-")));
   const flags: readonly (readonly [string, ...string[]])[] = [
@@ -32,7 +40,7 @@ export function envoyArguments(config: AgentConfig, files: LaunchFiles, _epoch: 
     ...(envoy.fileFlushMinSizeKb === undefined
       ? []
       : [["--file-flush-min-size-kb", String(envoy.fileFlushMinSizeKb)] as const]),
-    ["--disable-hot-restart"],
+    ...lineageFlags(how),
     ["--allow-unknown-static-fields"],
     ["-l", envoy.logLevel],
     ...(envoy.componentLogLevel === undefined ? [] : [["--component-log-level", envoy.componentLogLevel] as const]),
@@ -46,6 +54,24 @@ export function envoyArguments(config: AgentConfig, files: LaunchFiles, _epoch: 
       : []),
   ];
   return [...flags.filter(([name]) => !given.has(name)).flat(), ...envoy.extraArguments];
+}
+
+/**
+ * Where the epochs of one lineage meet (hot-restart.md 10, 12). Without a lineage shared memory is not touched, and the
+ * kernel's bond with us is not made by Envoy either.
+ */
+function lineageFlags({
+  epoch,
+  hotRestart,
+}: Pick<LaunchHow, "epoch" | "hotRestart">): readonly (readonly [string, ...string[]])[] {
+  if (hotRestart === undefined) return [["--disable-hot-restart"]];
+  const { lineage, parentShutdown } = hotRestart;
+  return [
+    ["--base-id", String(lineage.baseId)],
+    ["--socket-path", lineage.prefix],
+    ["--restart-epoch", String(epoch)],
+    ["--parent-shutdown-time-s", seconds(parentShutdown)],
+  ];
 }
 
 /** Envoy counts in whole seconds; a drain of 0 s would divide by zero in its gradual strategy. */

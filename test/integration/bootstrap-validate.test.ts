@@ -16,7 +16,7 @@ describe("the real Envoy reads every golden bootstrap", () => {
       writeFileSync(bootstrapPath, rendered.text);
       const { override, facts } = rendered;
       const files = { bootstrapPath, override, setsLogFormat: facts.setsLogFormat };
-      const args = ["--mode", "validate", ...envoyArguments(golden.config, files, 0)];
+      const args = ["--mode", "validate", ...envoyArguments(golden.config, files)];
       const { exit, stdout, stderr } = await runProgram(envoy, args, { timeout: 60_000 });
       const said = `${stdout}\n${stderr}`;
       if (golden.envoyRefuses === undefined) {

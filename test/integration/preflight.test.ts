@@ -1,0 +1,255 @@
+import { copyFileSync, readdirSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { createLaunches, type Launches, type LaunchesDeps } from "../../src/agent/envoy-launches.ts";
+import type { AgentConfig } from "../../src/config/agent-config.ts";
+import { InvalidConfig } from "../../src/foundation/errors.ts";
+import { noLog } from "../../src/foundation/log.ts";
+import { readSharedMemory, removeSharedMemory } from "../../src/process/hot-restart/shared-memory.ts";
+import type { LaunchHow, RestartAsk, Serving } from "../../src/process/launch.ts";
+import { realClock } from "../../src/system/clock.ts";
+import type { ExitReport, RunningProgram } from "../../src/system/programs.ts";
+import { agentConfig } from "../fakes/agent-config.ts";
+import { eventually } from "../helpers/eventually.ts";
+import { freePorts } from "../helpers/free-ports.ts";
+import { envoy, previousEnvoy, temporaryFolder } from "../helpers/paths.ts";
+import { ask } from "../helpers/proxy.ts";
+import { staticBootstrap } from "../helpers/static-bootstrap.ts";
+
+/** The preflight with the real Envoy: it serves on, whatever the preflight finds. */
+const plain: RestartAsk = { cause: "test", strategy: "auto", explicit: false, ignoreMemory: false };
+const explicit: RestartAsk = { ...plain, explicit: true };
+const off: LaunchHow = { epoch: 0, hotRestart: undefined, adminPath: undefined };
+
+class Bench {
+  readonly folder = temporaryFolder("preflight");
+  readonly binary = join(this.folder.path, "envoy");
+  readonly custom = join(this.folder.path, "custom.json");
+  readonly configPath = join(this.folder.path, "proxy");
+  running: { readonly program: RunningProgram; readonly gone: Promise<ExitReport> } | undefined;
+
+  readonly ports: { readonly admin: number; readonly main: number };
+
+  constructor(ports: Bench["ports"]) {
+    this.ports = ports;
+    copyFileSync(envoy, this.binary);
+    this.writeCustom();
+  }
+
+  writeCustom(more: object = {}): void {
+    const { admin, main } = this.ports;
+    const listener = { port: main, to: main };
+    writeFileSync(this.custom, JSON.stringify({ ...staticBootstrap({ adminPort: admin, listener }), ...more }));
+  }
+
+  /** As an upgrade does it: written beside, then renamed. */
+  replaceBinary(by: string): void {
+    copyFileSync(by, `${this.binary}.new`);
+    renameSync(`${this.binary}.new`, this.binary);
+  }
+
+  config(more: { readonly env?: Record<string, string>; readonly args?: readonly string[] } = {}): AgentConfig {
+    return agentConfig({
+      args: ["--configPath", this.configPath, "--customConfigFile", this.custom, "--concurrency", "1"].concat(
+        more.args ?? [],
+      ),
+      env: { PILOTFISH_ENVOY: this.binary, ...more.env },
+    });
+  }
+
+  launches(more: Partial<LaunchesDeps> = {}): Promise<Launches> {
+    const config = more.config ?? this.config();
+    const env = new Map(Object.entries({ PATH: process.env["PATH"] ?? "" }));
+    const reread = () => Promise.resolve(config);
+    return createLaunches({
+      config,
+      env,
+      log: noLog,
+      clock: realClock,
+      reread,
+      controlPlane: () => undefined,
+      ...more,
+    });
+  }
+
+  async serve(launches: Launches, how: LaunchHow = off): Promise<Serving> {
+    const gone = Promise.withResolvers<ExitReport>();
+    const program = launches.first.start(how, gone.resolve);
+    this.running = { program, gone: gone.promise };
+    await eventually("Envoy is LIVE", async () => (await this.state()) === "LIVE");
+    await launches.first.settle();
+    const { digest, hotRestartVersion } = launches.first;
+    return { pid: program.pid, digest, hotRestartVersion, hotRestart: how.hotRestart !== undefined };
+  }
+
+  async state(to: Parameters<typeof ask>[0] = { port: this.ports.admin }): Promise<string> {
+    return (JSON.parse((await ask(to, "/server_info")).body) as { readonly state: string }).state;
+  }
+
+  bootstrapFiles(): readonly string[] {
+    return readdirSync(this.configPath).filter((name) => name.startsWith("envoy-rev"));
+  }
+
+  async done(): Promise<void> {
+    this.running?.program.signalGroup("SIGKILL");
+    await this.running?.gone;
+    removeSharedMemory({ baseId });
+    this.folder.done();
+  }
+}
+
+let bench: Bench;
+beforeEach(async () => {
+  const [admin = 0, main = 0] = await freePorts(2);
+  bench = new Bench({ admin, main });
+});
+afterEach(() => bench.done());
+
+const baseId = 300_000_000 + (process.pid % 100_000);
+
+/** Hot restart on, in a lineage of this test's own. */
+const hot = (): LaunchHow => ({
+  ...off,
+  hotRestart: {
+    lineage: { prefix: join(bench.configPath, "hr"), baseId },
+    parentShutdown: 20_000,
+  },
+});
+
+describe("what is asked for", () => {
+  test("a watched change that changes nothing is unchanged; an explicit request goes on", async () => {
+    const launches = await bench.launches();
+    const serving = { ...(await bench.serve(launches)), hotRestart: true };
+    expect(await launches.prepare(plain, serving)).toEqual({ is: "unchanged" });
+    expect(bench.bootstrapFiles()).toEqual([]);
+    const prepared = await launches.prepare(explicit, serving);
+    expect(prepared).toMatchObject({ is: "ready", by: "hot-restart", because: "both have hot-restart version 11.104" });
+    // A copy: the user's own file may have become another one when this launch is started again.
+    expect(bench.bootstrapFiles()).toEqual(["envoy-rev2.json"]);
+    launches.discardAll();
+    expect(bench.bootstrapFiles()).toEqual([]);
+    expect(await bench.state()).toBe("LIVE");
+  });
+
+  test.each([
+    ["a swap", { ...explicit, strategy: "swap" } as const, true, "asked for"],
+    ["hot restart off", explicit, false, "hot restart is off for the serving Envoy"],
+  ])("%s is by swap", async (_title, how, hotRestart, because) => {
+    const launches = await bench.launches();
+    const serving = { ...(await bench.serve(launches)), hotRestart };
+    expect(await launches.prepare(how, serving)).toMatchObject({ is: "ready", by: "swap", because });
+    launches.discardAll();
+  });
+
+  test("shared memory that cannot be used: by swap", async () => {
+    const launches = await bench.launches({ sharedMemoryFolder: join(bench.folder.path, "missing") });
+    const serving = { ...(await bench.serve(launches)), hotRestart: true };
+    expect(await launches.prepare(explicit, serving)).toMatchObject({
+      is: "ready",
+      by: "swap",
+      because: expect.stringContaining("no such file or directory (ENOENT)") as string,
+    });
+    launches.discardAll();
+  });
+});
+
+describe("the bootstrap", () => {
+  test("Envoy's validation refuses it in its own words, and the serving one's file and shared memory stay", async () => {
+    const launches = await bench.launches();
+    const serving = await bench.serve(launches, hot());
+    const shared = readSharedMemory({ baseId });
+    expect(shared).toMatchObject({ is: "known", initializing: false });
+    bench.writeCustom({ stats_flush_interval: "never" });
+    const prepared = await launches.prepare(plain, serving);
+    expect(prepared).toMatchObject({ is: "refused", check: "bootstrap" });
+    expect(prepared.is === "refused" && prepared.why).toMatch(/^Envoy refuses it: .*never/s);
+    expect(bench.bootstrapFiles()).toEqual([]);
+    expect(readSharedMemory({ baseId })).toEqual(shared);
+    expect(await bench.state()).toBe("LIVE");
+  });
+
+  test("every problem of a configuration that cannot be read is named", async () => {
+    const problems = [
+      { name: "mesh", text: "it is no object" },
+      { name: "annotation proxy.istio.io/config", text: "it can't be read" },
+    ];
+    const launches = await bench.launches({ reread: () => Promise.reject(new InvalidConfig(problems)) });
+    const serving = await bench.serve(launches);
+    const prepared = await launches.prepare(explicit, serving);
+    expect(prepared).toMatchObject({ is: "refused", check: "bootstrap" });
+    for (const { name } of problems) expect(prepared.is === "refused" && prepared.why).toContain(name);
+  });
+
+  test("a custom file that is gone or no JSON is refused with its name", async () => {
+    const launches = await bench.launches();
+    const serving = await bench.serve(launches);
+    writeFileSync(bench.custom, '{"admin": ');
+    expect(await launches.prepare(explicit, serving)).toMatchObject({
+      is: "refused",
+      check: "bootstrap",
+      why: expect.stringContaining(bench.custom) as string,
+    });
+  });
+
+  test("settings of the agent itself stay; what Envoy gets anew makes a difference", async () => {
+    const said: string[] = [];
+    const log = { ...noLog, info: (text: string) => said.push(text) };
+    const fresh = bench.config({ args: ["--statusPort", "15999", "--drainDuration", "7s"] });
+    const launches = await bench.launches({ log, reread: () => Promise.resolve(fresh) });
+    const serving = await bench.serve(launches);
+    const prepared = await launches.prepare(plain, { ...serving, hotRestart: true });
+    expect(prepared).toMatchObject({ is: "ready", by: "hot-restart" });
+    expect(said).toEqual([expect.stringContaining("the status port changed too")]);
+    launches.discardAll();
+  });
+});
+
+describe("the binary", () => {
+  test("another one of the same version is a change; the same content under another inode is none", async () => {
+    const launches = await bench.launches();
+    const serving = { ...(await bench.serve(launches)), hotRestart: true };
+    bench.replaceBinary(envoy);
+    expect(await launches.prepare(plain, serving)).toEqual({ is: "unchanged" });
+    bench.replaceBinary(previousEnvoy);
+    expect(await launches.prepare(plain, serving)).toMatchObject({
+      is: "ready",
+      by: "hot-restart",
+      launch: { hotRestartVersion: "11.104" },
+    });
+    launches.discardAll();
+  });
+
+  test.each([
+    [
+      "another hot-restart version",
+      '#!/bin/sh\ncase "$*" in *--hot-restart-version*) echo 12.1 >&2;; esac\n',
+      /11\.104 serves, the new binary has 12\.1/,
+    ],
+    ["no version at all", "#!/bin/sh\nexit 0\n", /does not say/],
+  ])("%s: by swap", async (_title, script, because) => {
+    const launches = await bench.launches();
+    const serving = { ...(await bench.serve(launches)), hotRestart: true };
+    writeFileSync(`${bench.binary}.new`, script, { mode: 0o755 });
+    renameSync(`${bench.binary}.new`, bench.binary);
+    const prepared = await launches.prepare(plain, serving);
+    expect(prepared).toMatchObject({ is: "ready", by: "swap" });
+    expect(prepared.is === "ready" && prepared.because).toMatch(because);
+    launches.discardAll();
+  });
+
+  test.each([
+    ["it is not there any more", undefined, "there is no such file"],
+    ["it is no program", "hello\n", "it is not a program"],
+  ])("%s: refused, the serving one lives on", async (_title, content, why) => {
+    const launches = await bench.launches();
+    const serving = await bench.serve(launches);
+    renameSync(bench.binary, `${bench.binary}.old`);
+    if (content !== undefined) writeFileSync(bench.binary, content, { mode: 0o755 });
+    expect(await launches.prepare(explicit, serving)).toMatchObject({
+      is: "refused",
+      check: "binary",
+      why: expect.stringContaining(why) as string,
+    });
+    expect(await bench.state()).toBe("LIVE");
+  });
+});
