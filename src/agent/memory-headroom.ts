@@ -107,7 +107,7 @@ export function memoryObjection(room: MemoryRoom | undefined, need: number | und
   return (
     `a second Envoy needs about ${megabytes(wanted)} (the serving one has ${megabytes(need)} of its own), ` +
     `but ${megabytes(Math.max(0, left(room)))} are left of ${megabytes(room.limit)} (${megabytes(room.used)} in use); ` +
-    "raise the memory limit, or ask with --ignore-memory"
+    "raise the memory limit, or ask with --ignore-memory (PILOTFISH_IGNORE_MEMORY for all)"
   );
 }
 

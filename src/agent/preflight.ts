@@ -73,7 +73,8 @@ async function judge(
   const now = digestParts(launch.digest);
   const sameBinary = await deps.binaries.runs(serving.pid, before.identity, launch.binary);
   if (!ask.explicit && sameBinary && before.settings === now.settings) return { is: "unchanged" };
-  const noRoom = ask.ignoreMemory ? undefined : memoryRefusal(deps, serving.pid, sameBinary);
+  const ignored = ask.ignoreMemory || launch.config.hotRestart?.ignoreMemory === true;
+  const noRoom = ignored ? undefined : memoryRefusal(deps, serving.pid, sameBinary);
   const refusal = noRoom ?? (await bootstrapRefusal(launch)) ?? (await controlPlaneRefusal(deps, launch)) ?? undefined;
   if (refusal !== undefined) return refusal;
   return decideWay(deps, launch, { ask, serving, sameBinary });

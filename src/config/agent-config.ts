@@ -22,6 +22,8 @@ export interface AgentConfig {
   readonly stop: StopSettings;
   readonly identity: IdentitySettings;
   readonly xds: XdsSettings;
+  /** When and how Envoy is replaced; nothing is watched and everything has its default where it is absent. */
+  readonly hotRestart?: HotRestartSettings;
   /** --profiling: profiles below /debug of the status server. */
   readonly profiling: boolean;
   /** Raw text of ISTIO_KUBE_APP_PROBERS; read by the part that serves application probes. */
@@ -42,6 +44,20 @@ export interface ProbeSettings {
   /** ENABLE_PROBE_KEEPALIVE_CONNECTIONS. Default false. */
   readonly keepAlive: boolean;
 }
+
+export interface HotRestartSettings {
+  /** --watch: what replaces Envoy by itself when it changes. */
+  readonly watch: readonly Watched[];
+  /** --base-id; undefined: one is drawn. */
+  readonly baseId: number | undefined;
+  /** --probation: how long both Envoys of a swap serve before the old one goes. */
+  readonly probation: Millis;
+  /** PILOTFISH_IGNORE_MEMORY: the memory's head-room is not asked for. */
+  readonly ignoreMemory: boolean;
+}
+
+/** `bootstrap`: everything that the bootstrap is made of. */
+export type Watched = "bootstrap" | "binary";
 
 export type Role = "sidecar" | "router" | "waypoint";
 

@@ -7,6 +7,7 @@ import { readEnvoySettings } from "./envoy-settings.ts";
 import { checkExtraArguments } from "./extra-arguments.ts";
 import { readFlagLayer } from "./flag-layer.ts";
 import { FlagReader } from "./flag-reader.ts";
+import { readHotRestart } from "./hot-restart-settings.ts";
 import { readIdentitySettings, readXdsSettings } from "./identity-settings.ts";
 import { readLogSettings } from "./log-settings.ts";
 import { readMetricsSettings } from "./metrics-settings.ts";
@@ -85,6 +86,7 @@ export function buildAgentConfig(input: ConfigInput, asked?: Asked): AgentConfig
     stop,
     identity,
     xds: readXdsSettings(flags, env, problems),
+    hotRestart: readHotRestart(flags, env, problems),
     profiling: flags.boolean("profiling") ?? true,
     appProbers: env.text("ISTIO_KUBE_APP_PROBERS"),
     probes: {

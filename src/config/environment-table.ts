@@ -1,3 +1,4 @@
+import { hotRestartVariables } from "./environment-table-hot-restart.ts";
 import { identityVariables } from "./environment-table-identity.ts";
 import type { Variable } from "./environment-variable.ts";
 
@@ -172,6 +173,7 @@ export const environmentGroups = {
   "The pod": podVariables,
   "Proxy and bootstrap": configVariables,
   "Envoy and its listeners": envoyVariables,
+  "Hot restart": hotRestartVariables,
   "Certificates and the control plane": identityVariables,
 } as const;
 
@@ -179,6 +181,7 @@ export const environmentTable = {
   ...podVariables,
   ...configVariables,
   ...envoyVariables,
+  ...hotRestartVariables,
   ...identityVariables,
 } as const;
 

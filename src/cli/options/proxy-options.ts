@@ -204,6 +204,27 @@ const stopping = within("Restart and stop", [
     summary: "When the old Envoy ends at the latest; longer than --drainDuration.",
   },
   {
+    name: "watch",
+    kind: "string",
+    placeholder: "WHAT",
+    default: "none",
+    summary:
+      "What replaces Envoy by itself when it changes: `bootstrap` (whatever the bootstrap is made of), `binary`, or both with a comma between; beats PILOTFISH_WATCH.",
+  },
+  {
+    name: "base-id",
+    kind: "number",
+    placeholder: "NUMBER",
+    summary:
+      "Envoy's base-id, its own for every proxy that shares a /dev/shm; beats PILOTFISH_BASE_ID. One is drawn when neither says it.",
+  },
+  {
+    name: "probation",
+    kind: "duration",
+    default: "10s",
+    summary: "How long a new Envoy proves itself beside the old one in a swap; beats PILOTFISH_PROBATION.",
+  },
+  {
     name: "termination-grace",
     kind: "duration",
     summary:
