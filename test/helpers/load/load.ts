@@ -26,10 +26,12 @@ export class Load {
   #report: LoadReport | undefined;
   #said = "";
 
-  private constructor() {
+  private constructor(prefix: readonly string[]) {
+    const [first = process.execPath, ...rest] = prefix;
     this.#child = fork(join(root, "test/helpers/load/program.ts"), {
       stdio: ["ignore", "pipe", "pipe", "ipc"],
-      execArgv: [],
+      execPath: first,
+      execArgv: prefix.length === 0 ? [] : [...rest, process.execPath],
     });
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream?.setEncoding("utf8").on("data", (text: string) => {
@@ -40,9 +42,9 @@ export class Load {
     this.#child.once("close", () => this.#hear(undefined));
   }
 
-  /** Resolves when all clients run. */
-  static async start(entries: readonly LoadEntry[]): Promise<Load> {
-    const load = new Load();
+  /** Resolves when all clients run. `prefix`: words that run a program elsewhere, in a namespace. */
+  static async start(entries: readonly LoadEntry[], prefix: readonly string[] = []): Promise<Load> {
+    const load = new Load(prefix);
     await load.#next("loaded");
     load.#tell({ tell: "start", entries });
     await load.#next("started");

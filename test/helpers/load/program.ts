@@ -49,8 +49,8 @@ process.on("message", (message: ToProgram) => {
   else {
     stopping = true;
     void Promise.all(running).then(() => {
-      say({ say: "stopped", tally: book.tally() });
-      process.disconnect();
+      // A long list of failures takes more than one write: the end waits for it.
+      process.send?.({ say: "stopped", tally: book.tally() } satisfies FromProgram, () => process.disconnect());
     });
   }
 });
