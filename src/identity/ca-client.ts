@@ -1,11 +1,11 @@
-import { Client, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
 import type { ControlPlaneConfig } from "../config/control-plane-config.ts";
-import { describeError } from "../foundation/errors.ts";
-import type { Clock, Millis } from "../foundation/time.ts";
+import { describeError, errorCode } from "../foundation/errors.ts";
+import { type Clock, type Millis, within } from "../foundation/time.ts";
+import { CallFailed, unaryCall } from "../protocol/grpc-client.ts";
 import { grpcStatus } from "../protocol/grpc-status.ts";
 import { certificateRequest, certificateResponse } from "../protocol/messages.ts";
 import { paths } from "../protocol/names.ts";
-import { checkServerIdentity, isIP } from "../system/tls.ts";
+import { connectStream, isIP } from "../system/tls.ts";
 import { type CaFailure, caFailure } from "./ca-reasons.ts";
 import { type UpstreamCredentials, upstreamCredentials } from "./upstream-credentials.ts";
 
@@ -38,83 +38,69 @@ export async function requestCertificate(
   } catch (error) {
     return { ok: false, code: grpcStatus.failedPrecondition, reason: describeError(error) };
   }
-  const asked = {
-    address: `${ca.host}:${ca.port}`,
-    serverName: ca.serverName,
-    token: proof.token,
-    tokenPath: config.tokenPath,
-    now,
-  };
-  const failed = (error: unknown): CaAnswer => {
-    const { code = grpcStatus.unknown, details } = error as Partial<ServiceError>;
-    return { ok: false, ...caFailure(code, details ?? describeError(error), asked) };
-  };
-  let client: Client | undefined;
   try {
-    client = openClient(config, proof);
-    return { ok: true, chain: await call(client, config, proof, csr, now.getTime() + deadline) };
+    return { ok: true, chain: await call(config, proof, csr, clock, deadline) };
   } catch (error) {
-    return failed(error);
-  } finally {
-    client?.close();
+    const asked = {
+      address: `${ca.host}:${ca.port}`,
+      serverName: ca.serverName,
+      token: proof.token,
+      tokenPath: config.tokenPath,
+      now,
+    };
+    const code = error instanceof CallFailed ? error.code : grpcStatus.unknown;
+    return { ok: false, ...caFailure(code, describeError(error), asked) };
   }
 }
 
-function openClient({ ca, keepalive }: ControlPlaneConfig, { tls }: UpstreamCredentials): Client {
-  const host = ca.host.includes(":") ? `[${ca.host}]` : ca.host;
-  return new Client(`dns:${host}:${ca.port}`, channelCredentials(tls), {
-    "grpc.enable_channelz": 0,
-    "grpc.enable_retries": 0,
-    "grpc.enable_http_proxy": 0,
-    "grpc.use_local_subchannel_pool": 1,
-    "grpc.max_receive_message_length": LARGEST_ANSWER,
-    "grpc.keepalive_time_ms": keepalive.interval,
-    "grpc.keepalive_timeout_ms": keepalive.timeout,
-    ...(tls === undefined ? {} : serverNameOptions(tls.serverName)),
-  });
-}
-
-/** TLS knows no address as a server's name, and Node warns of one; the address itself is what the certificate is checked for. */
-function serverNameOptions(serverName: string): Readonly<Record<string, string>> {
-  const name = isIP(serverName) === 0 ? serverName : "istiod.istio-system.svc";
-  return { "grpc.ssl_target_name_override": name, "grpc.default_authority": name };
-}
-
-function channelCredentials(tls: UpstreamCredentials["tls"]) {
-  if (tls === undefined) return credentials.createInsecure();
-  const bytes = (text: string | Buffer | undefined): Buffer | null =>
-    text === undefined ? null : Buffer.isBuffer(text) ? text : Buffer.from(text);
-  return credentials.createSsl(bytes(tls.roots), bytes(tls.key), bytes(tls.certificate), {
-    checkServerIdentity: (_host, certificate) => checkServerIdentity(tls.serverName, certificate),
-  });
-}
-
-function call(
-  client: Client,
+/** Connects and asks, within `deadline` ms for both together. Nothing of the connection is left afterwards. */
+async function call(
   config: ControlPlaneConfig,
   proof: UpstreamCredentials,
   csr: string,
-  deadline: number,
+  clock: Clock,
+  deadline: Millis,
 ): Promise<readonly string[]> {
-  const metadata = new Metadata();
-  for (const [name, value] of proof.metadata) metadata.set(name, value);
-  const request = {
-    csr,
-    validityDuration: Math.round(config.certificate.lifetime / 1_000),
-    metadata: config.certSigner === undefined ? null : { fields: { CertSigner: { stringValue: config.certSigner } } },
-  };
-  return new Promise((resolve, reject) => {
-    client.makeUnaryRequest(
-      paths.createCertificate,
-      certificateRequest.encode,
-      certificateResponse.decode,
-      request,
-      metadata,
-      { deadline },
-      (error, answer) => {
-        if (error !== null) reject(error);
-        else resolve(answer?.certChain ?? []);
-      },
+  const { host, port } = config.ca;
+  // Its own limit only clears away what our deadline left behind: it must not be the first to say that time is over.
+  const opening = connectStream({ host, port, timeout: deadline + 1_000, tls: proof.tls });
+  const asking = opening.then(
+    (socket) =>
+      unaryCall(socket, {
+        ...{ origin: originOf(config, proof), path: paths.createCertificate, metadata: proof.metadata },
+        ...{ message: certificateRequest.encode(signRequest(config, csr)), deadline, limit: LARGEST_ANSWER },
+      }),
+    (error: unknown) => {
+      throw notConnected(error);
+    },
+  );
+  try {
+    const answered = await within(clock, deadline, asking);
+    if (answered.timedOut) throw new CallFailed(grpcStatus.deadlineExceeded, `no answer within ${deadline} ms`);
+    return certificateResponse.decode(answered.value).certChain;
+  } finally {
+    opening.then(
+      (socket) => socket.destroy(),
+      () => undefined,
     );
-  });
+  }
 }
+
+/** TLS material that can't be used is no matter of the network: another try would not mend it. */
+const notConnected = (error: unknown): CallFailed =>
+  new CallFailed(
+    errorCode(error)?.startsWith("ERR_OSSL") ? grpcStatus.unknown : grpcStatus.unavailable,
+    describeError(error),
+  );
+
+/** With TLS, the name that the certificate is checked for; istiod's usual one where that is an address. */
+function originOf({ ca }: ControlPlaneConfig, { tls }: UpstreamCredentials): string {
+  if (tls !== undefined) return `https://${isIP(tls.serverName) === 0 ? tls.serverName : "istiod.istio-system.svc"}`;
+  return `http://${ca.host.includes(":") ? `[${ca.host}]` : ca.host}:${ca.port}`;
+}
+
+const signRequest = (config: ControlPlaneConfig, csr: string) => ({
+  csr,
+  validityDuration: Math.round(config.certificate.lifetime / 1_000),
+  metadata: config.certSigner === undefined ? null : { fields: { CertSigner: { stringValue: config.certSigner } } },
+});

@@ -22,7 +22,7 @@ const wrongRoot =
 const wrongName = /ERR_TLS_CERT_ALTNAME_INVALID|does not match certificate's altnames/i;
 const outdated = /certificate has expired|CERT_HAS_EXPIRED|CERT_NOT_YET_VALID|certificate is not yet valid/i;
 
-/** Turns what grpc-js reports into a sentence for the person who asks why a pod is not ready. */
+/** Turns a failed call into a sentence for the person who asks why a pod is not ready. */
 export function caFailure(code: number, details: string, asked: Asked): CaFailure {
   return { code, reason: reasonFor(code, details, asked) };
 }
@@ -43,12 +43,6 @@ function reasonFor(code: number, details: string, asked: Asked): string {
       : `${at} does not accept our token: ${details}`;
   if (code === grpcStatus.permissionDenied) return `${at} says no: ${details}`;
   if (code === grpcStatus.deadlineExceeded) return `${at} does not answer in time`;
-  if (code === grpcStatus.unavailable) return `cannot reach ${at}: ${plain(details)}`;
+  if (code === grpcStatus.unavailable) return `cannot reach ${at}: ${details}`;
   return `${at} failed: ${statusName(code)}: ${details}`;
-}
-
-/** grpc-js puts the interesting part last. */
-function plain(details: string): string {
-  const last = /Last error: (.*?)(\. Resolution note:.*)?$/.exec(details)?.[1] ?? details;
-  return last.replace(/^Error: /, "").replace(/^connect /, "");
 }

@@ -47,7 +47,7 @@ const HALF_OPEN = 2_000;
 const WINDOW = 1024 * 1024;
 
 export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
-  const sessions = new Set<ServerHttp2Session>();
+  const sessions = new Map<ServerHttp2Session, Duplex>();
   const streams = new Set<ServerHttp2Stream>();
   const window = options.window ?? WINDOW;
 
@@ -77,7 +77,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
         // In MB; the default of 10 would refuse streams while a large push waits for a slow reader.
         maxSessionMemory: 1_000,
       });
-      sessions.add(session);
+      sessions.set(session, socket);
       session.on("error", () => undefined);
       session.once("close", () => sessions.delete(session));
       session.once("connect", () => session.setLocalWindowSize(window));
@@ -90,7 +90,11 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
       return streams.size;
     },
     close() {
-      for (const session of sessions) session.destroy();
+      for (const [session, socket] of sessions) {
+        session.destroy();
+        // A session waits for the write that is under way, over TLS also for one that a reset has lost (Node 24).
+        closeLater(socket, HALF_OPEN, () => socket.destroy());
+      }
     },
   };
 }

@@ -45,7 +45,12 @@ export function framed(message: Uint8Array): Buffer {
   return frame;
 }
 
-/** Takes a stream's chunks apart into messages. Throws for a compressed message and for one above `limit` bytes. */
+/** A message above the limit; nothing of it was kept. */
+export class MessageTooLarge extends Error {
+  override readonly name = "MessageTooLarge";
+}
+
+/** Takes a stream's chunks apart into messages. Throws for a compressed message, and MessageTooLarge for one above `limit` bytes. */
 export class Deframer {
   readonly #limit: number;
   readonly #onMessage: (message: Buffer) => void;
@@ -80,7 +85,7 @@ export class Deframer {
     }
     if (head[0] !== 0) throw new Error("a compressed message, which was not asked for");
     const size = head.readUInt32BE(1);
-    if (size > this.#limit) throw new Error(`a message of ${size} bytes; at most ${this.#limit} are taken`);
+    if (size > this.#limit) throw new MessageTooLarge(`a message of ${size} bytes; at most ${this.#limit} are taken`);
     return 5 + size;
   }
 }

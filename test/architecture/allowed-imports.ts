@@ -90,11 +90,9 @@ export const packages: Readonly<Record<string, readonly string[]>> = {
   metrics: ["prom-client"],
   inject: ["yaml"],
   capture: [],
-  identity: ["@grpc/grpc-js"],
-  protocol: ["@grpc/grpc-js", "@grpc/proto-loader"],
-  sds: ["@grpc/grpc-js"],
-  xds: ["@grpc/grpc-js"],
+  // gRPC is our own, over node:http2: grpc-js costs every pod 4 MB and more. The tests use it as the other side.
+  protocol: ["@grpc/proto-loader"],
   // protobufjs comes with proto-loader; only the embedded control plane turns Envoy's YAML into messages.
-  "control-plane": ["@grpc/grpc-js", "protobufjs", "yaml"],
+  "control-plane": ["protobufjs", "yaml"],
   cli: ["yaml"],
 };
