@@ -6,6 +6,7 @@ import type { Verdict } from "../status/readiness.ts";
 import { realClock } from "../system/clock.ts";
 import type { HttpTarget } from "../system/http-client.ts";
 import type { AgentParts } from "./agent.ts";
+import { askRestart } from "./ask-restart.ts";
 import { readinessContributors } from "./contributors.ts";
 import { controlPlaneContributors } from "./control-plane-standing.ts";
 import type { Stage } from "./stage.ts";
@@ -72,7 +73,12 @@ async function statusDeps(parts: AgentParts) {
 /** What callers of the pod may ask for, as events of the machine. */
 function wishes(envoy: EnvoyPort, log: Log): Ask {
   return (wish) => {
-    if (wish.ask === "hot-restart") return { refused: "this version has no hot restart yet; Envoy runs on unchanged" };
+    if (wish.ask === "hot-restart") {
+      const { strategy, ignoreMemory, from } = wish;
+      log.info("Asked over the control surface", { reason: "POST /hot-restart", from, strategy });
+      const how = { cause: "POST /hot-restart", strategy, explicit: true, ignoreMemory };
+      return { settled: askRestart(envoy, log, how) };
+    }
     const reason = wish.ask === "quit" ? "POST /quitquitquit" : "POST /drain";
     log.info("Asked over the control surface", { reason, from: wish.from });
     if (wish.ask === "drain") envoy.post({ on: "drain", reason });

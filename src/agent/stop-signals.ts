@@ -1,6 +1,7 @@
 import type { Log } from "../foundation/log.ts";
 import type { EnvoyPort } from "../process/envoy-port.ts";
 import type { AgentSignal } from "../system/early-signals.ts";
+import { askRestart } from "./ask-restart.ts";
 
 /**
  * What each signal means. TERM and INT drain and stop (the machine makes the second one "now"), HUP asks for a hot
@@ -17,7 +18,8 @@ export function signalMeaning(envoy: EnvoyPort, log: Log, dump: () => void): (si
       case "SIGINT":
         return stop(signal);
       case "SIGHUP":
-        return log.warn("Hot restart refused: this version has none yet; Envoy runs on unchanged", { reason: signal });
+        log.info("Asked for a hot restart", { reason: signal });
+        return void askRestart(envoy, log, { cause: signal, strategy: "auto", explicit: true, ignoreMemory: false });
       case "SIGUSR1":
         return reopenLogs(envoy, log);
       case "SIGQUIT":

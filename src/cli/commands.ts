@@ -5,6 +5,7 @@ import { completionCommand } from "./commands/completion.ts";
 import { controlPlaneCommand } from "./commands/control-plane.ts";
 import { demoCommand } from "./commands/demo.ts";
 import { helpCommand } from "./commands/help.ts";
+import { hotRestartCommand } from "./commands/hot-restart.ts";
 import { injectCommand } from "./commands/inject.ts";
 import { installCommand } from "./commands/install.ts";
 import { iptablesCommand } from "./commands/iptables.ts";
@@ -28,6 +29,7 @@ export const commands: readonly Command[] = [
   injectCommand,
   webhookCommand,
   statusCommand,
+  hotRestartCommand,
   bootstrapCommand,
   controlPlaneCommand,
   demoCommand,

@@ -6,7 +6,8 @@ import { realClock } from "../system/clock.ts";
 import { type HttpTarget, httpRequest } from "../system/http-client.ts";
 import { stdoutIsTerminal } from "../system/terminal.ts";
 import type { Call } from "./command.ts";
-import { addressesOf, nobodyThere } from "./loopback.ts";
+import { controlTargets, targetsInWords } from "./control-targets.ts";
+import { nobodyThere } from "./loopback.ts";
 
 interface StatusCall {
   /** Tried in this order until somebody listens. */
@@ -44,9 +45,7 @@ export async function run(
 export function readStatus(call: Pick<Call, "flags" | "env">, terminal: boolean): StatusCall {
   const problems = new Problems();
   const flags = new FlagReader(call.flags.values, problems);
-  const port = flags.integer("statusPort", 1, 65_535);
-  const socketPath = flags.text("socket");
-  if (port !== undefined && socketPath !== undefined) problems.add("--statusPort", "give a port or --socket, not both");
+  const to = controlTargets(flags, problems);
   for (const word of call.flags.positionals) problems.add(word, "status takes no words, only flags");
   const watch = flags.boolean("watch") ?? false;
   const interval = flags.duration("interval", 100) ?? 1_000;
@@ -55,18 +54,11 @@ export function readStatus(call: Pick<Call, "flags" | "env">, terminal: boolean)
   problems.throwIfAny("cannot show the status");
   const colour = terminal && (call.env.get("NO_COLOR") ?? "") === "" ? "&colour" : "";
   return {
-    to: targets(port, socketPath),
+    to,
     path: json ? "/status?format=json" : `/status?format=text${colour}`,
     timeout,
     every: watch ? interval : undefined,
   };
-}
-
-function targets(port: number | undefined, socketPath: string | undefined): readonly HttpTarget[] {
-  const loopback = addressesOf("localhost").map((host) => ({ host, port: port ?? 15_020 }));
-  if (port !== undefined) return loopback;
-  if (socketPath !== undefined) return [{ socketPath }];
-  return [{ socketPath: "./etc/istio/proxy/pilotfish.sock" }, ...loopback];
 }
 
 async function fetchPage({ to, path, timeout }: StatusCall): Promise<string> {
@@ -83,6 +75,5 @@ async function fetchPage({ to, path, timeout }: StatusCall): Promise<string> {
       }
     }
   }
-  const tried = to.map((one) => ("socketPath" in one ? one.socketPath : `${one.host}:${one.port}`)).join(", ");
-  throw new Unavailable(`cannot show the status: nobody listens at ${tried}; is the proxy running here?`);
+  throw new Unavailable(`cannot show the status: nobody listens at ${targetsInWords(to)}; is the proxy running here?`);
 }

@@ -97,7 +97,7 @@ function statusRoutes(deps: StatusDeps, readiness: Readiness): readonly Route[] 
     readinessRoute(readiness),
     metrics("/metrics", deps.serveMetrics),
     metrics("/stats/prometheus", deps.serveMerged),
-    ...controlRoutes(deps.ask),
+    ...controlRoutes(deps.ask, deps.clock),
     ...debugRoutes({ ...deps, profiling: deps.config.profiling }),
   ];
 }

@@ -1,4 +1,5 @@
 import type { Command } from "../command.ts";
+import { controlOptions } from "../control-targets.ts";
 
 export const statusCommand: Command = {
   name: "status",
@@ -13,20 +14,7 @@ export const statusCommand: Command = {
     { name: "json", kind: "boolean", summary: "The same as JSON, for programs." },
     { name: "watch", kind: "boolean", summary: "Shows it again and again until it is stopped (Ctrl-C)." },
     { name: "interval", kind: "duration", default: "1s", summary: "Pause between two pages of --watch." },
-    {
-      name: "socket",
-      kind: "string",
-      placeholder: "PATH",
-      default: "./etc/istio/proxy/pilotfish.sock",
-      summary: "The proxy's unix socket.",
-    },
-    {
-      name: "statusPort",
-      kind: "number",
-      placeholder: "PORT",
-      default: "15020",
-      summary: "The proxy's status port on loopback; given, the socket is not tried.",
-    },
+    ...controlOptions,
     { name: "timeout", kind: "duration", default: "10s", summary: "How long one answer may take." },
   ],
   unknownFlags: "error",
