@@ -80,7 +80,7 @@ export interface SdsSettings {
   readonly socket: string;
   /** Our socket for `file-…` names when an external SDS serves the other. */
   readonly filesSocket: string;
-  /** Further uids that may ask, beside our own and root . */
+  /** Further uids that may ask, beside our own and root; they may ask the XDS socket, too. */
   readonly uids: readonly number[];
 }
 

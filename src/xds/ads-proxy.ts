@@ -79,8 +79,9 @@ class ForwardingProxy implements AdsProxy {
   }
 
   async listen(): Promise<void> {
-    this.#listener = await listenUnix(this.#deps.config.xdsSocket, {
-      mode: 0o600,
+    const { xdsSocket, sds } = this.#deps.config;
+    this.#listener = await listenUnix(xdsSocket, {
+      mode: sds.uids.length > 0 ? 0o666 : 0o600,
       onSocket: (socket) => this.#accept(socket),
     });
   }
@@ -130,7 +131,9 @@ class ForwardingProxy implements AdsProxy {
 
   #mayAsk(socket: PeerSocket): boolean {
     const peer = peerOf(socket);
-    if (peer === undefined || peer.uid === 0 || peer.uid === effectiveUid()) return true;
+    // Who may have the keys may have the configuration.
+    const others = this.#deps.config.sds.uids;
+    if (peer === undefined || peer.uid === 0 || peer.uid === effectiveUid() || others.includes(peer.uid)) return true;
     this.#turnedAway += 1;
     const { uid, pid } = peer;
     this.#deps.log.warn("somebody else asked for configuration and was turned away", { uid, pid });

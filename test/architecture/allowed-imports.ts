@@ -90,7 +90,7 @@ export const packages: Readonly<Record<string, readonly string[]>> = {
   metrics: ["prom-client"],
   inject: ["yaml"],
   capture: [],
-  // gRPC is our own, over node:http2: grpc-js costs every pod 4 MB and more. The tests use it as the other side.
+  // gRPC is our own, over node:http2: it keeps grpc-js out of every pod. The tests use it as the other side.
   protocol: ["@grpc/proto-loader"],
   // protobufjs comes with proto-loader; only the embedded control plane turns Envoy's YAML into messages.
   "control-plane": ["protobufjs", "yaml"],
