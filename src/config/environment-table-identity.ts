@@ -33,7 +33,7 @@ export const identityVariables = {
   },
   PILOTFISH_SDS_UIDS: {
     kind: "list",
-    summary: "Uids that may ask our SDS socket for secrets, beside our own and root.",
+    summary: "Uids that may ask our SDS and XDS sockets, beside our own and root.",
   },
   SECRET_TTL: { kind: "duration", default: "24h", summary: "Lifetime that is asked for a certificate." },
   SECRET_GRACE_PERIOD_RATIO: {
