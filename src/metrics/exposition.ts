@@ -35,8 +35,16 @@ export const BACKSLASH = 92;
 export const OPEN = 123;
 export const CLOSE = 125;
 
+/** Of one family's name this is asked several times in a row. */
+let lastPlain = "_";
+
 /** Whether a metric name needs no quotes. */
-export const isPlainName = (name: string): boolean => /^[a-zA-Z_:][a-zA-Z0-9_:]*$/.test(name);
+export function isPlainName(name: string): boolean {
+  if (name === lastPlain) return true;
+  if (!/^[a-zA-Z_:][a-zA-Z0-9_:]*$/.test(name)) return false;
+  lastPlain = name;
+  return true;
+}
 /** Whether a label name needs no quotes. */
 export const isPlainLabel = (name: string): boolean => /^[a-zA-Z_][a-zA-Z0-9_]*$/.test(name);
 

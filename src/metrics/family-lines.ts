@@ -6,8 +6,14 @@ import { isGrouped, type Naming, type SampleKind, type Suffix } from "./naming.t
 import { LineStore, type Sink } from "./sinks.ts";
 import type { Tally } from "./tally.ts";
 
-interface Fitting extends Suffix {
-  readonly bytes: Uint8Array;
+/** Of a suffix, its bytes: there are a dozen, and families by the thousand. */
+const suffixBytes = new Map<string, Uint8Array>();
+function bytesOf(suffix: string): Uint8Array {
+  const known = suffixBytes.get(suffix);
+  if (known !== undefined) return known;
+  const bytes = Buffer.from(suffix);
+  suffixBytes.set(suffix, bytes);
+  return bytes;
 }
 
 /** What a family needs to know to take lines. */
@@ -38,7 +44,11 @@ export class FamilyLines {
   readonly #facts: FamilyFacts;
   readonly #scan: LineScan;
   readonly #base: Uint8Array;
-  readonly #suffixes: readonly Fitting[];
+  readonly #suffixes: readonly Suffix[];
+  /** Of the last line that was looked at: its suffix, its labels' hash, and where it began. */
+  #suffix: Suffix | undefined;
+  #key = 0;
+  #keyAt = -1;
   readonly #grouped: boolean;
   readonly #checks: boolean;
   /** One sample name, no rules beyond the line's: a bare line may go out as it is. */
@@ -56,7 +66,7 @@ export class FamilyLines {
     this.#scan = scan;
     const { naming, metadata, to, from } = facts;
     this.#base = isPlainName(metadata.name) ? Buffer.from(metadata.name) : matchesNothing;
-    this.#suffixes = naming.suffixes.map((one) => ({ ...one, bytes: Buffer.from(one.suffix) }));
+    this.#suffixes = naming.suffixes;
     const created = from === "openmetrics" && naming.type === "counter";
     this.#grouped = to === "openmetrics" && (isGrouped(naming.type) || created || naming.type === "stateset");
     const loose = created || naming.type === "stateset";
@@ -76,6 +86,11 @@ export class FamilyLines {
   /** What the lines of this family begin with, for LineScan. */
   get prefix(): Uint8Array {
     return this.#base;
+  }
+
+  /** The source's own heading, right before the first sample. */
+  headed(bytes: Buffer, start: number, end: number): void {
+    this.#facts.sink.headed(bytes, start, end);
   }
 
   /** Whether the line that was just scanned belongs here and may go out as it is. `run`: first byte not passed on. */
@@ -101,15 +116,25 @@ export class FamilyLines {
     return run;
   }
 
-  #suffixOf(bytes: Uint8Array, at: number): Fitting | undefined {
-    if (!this.#scan.prefixed) return undefined;
-    const start = at + this.#base.length;
+  /** Whether the line that was just scanned has one of this family's names. */
+  owns(bytes: Uint8Array, at: number): boolean {
+    return this.#suffixOf(bytes, at) !== undefined;
+  }
+
+  #suffixOf(bytes: Uint8Array, at: number): Suffix | undefined {
+    // The name is that of the line before.
+    if (this.#suffix !== undefined && this.#scan.twin >= 0) return this.#suffix;
+    this.#suffix = this.#scan.prefixed ? this.#findSuffix(bytes, at + this.#base.length) : undefined;
+    return this.#suffix;
+  }
+
+  #findSuffix(bytes: Uint8Array, start: number): Suffix | undefined {
     const length = this.#scan.nameEnd - start;
     const suffixes = this.#suffixes;
     for (let n = 0; n < suffixes.length; n++) {
-      const suffix = suffixes[n] as Fitting;
-      const word = suffix.bytes;
-      if (word.length !== length) continue;
+      const suffix = suffixes[n] as Suffix;
+      if (suffix.suffix.length !== length) continue;
+      const word = bytesOf(suffix.suffix);
       let i = 0;
       while (i < length && word[i] === bytes[start + i]) i++;
       if (i === length) return suffix;
@@ -145,7 +170,10 @@ export class FamilyLines {
     const scan = this.#scan;
     if (kind === "total" && !this.#single(bytes, { kind, suffix: "", side: undefined })) return -1;
     const paired = scan.pair !== "" && scan.pair === pairOf(kind);
-    const key = this.#keyOf(bytes, paired);
+    const sameAsBefore = paired && scan.sameGroup && scan.twin === this.#keyAt;
+    if (!sameAsBefore) this.#key = this.#keyOf(bytes, paired);
+    this.#keyAt = at;
+    const key = this.#key;
     const time = scan.timeStart === 0 ? undefined : numberIn(bytes, scan.timeStart, scan.end);
     let from = run;
     if (this.#group.isNew(key, time)) {
@@ -307,6 +335,7 @@ const matchesNothing = new Uint8Array(1);
 /** Lines of one family that are in the page's form already: through the same rules once more, now strictly. */
 export function filterLines(bytes: Buffer, facts: FamilyFacts): void {
   const scan = new LineScan();
+  scan.begin(bytes);
   const family = new FamilyLines(facts, scan);
   let run = 0;
   for (let at = 0; at < bytes.length; ) {

@@ -68,6 +68,10 @@ export class HoldSink implements Sink {
     own.clear();
   }
 
+  headed(): void {
+    // Held lines get their heading when they go out.
+  }
+
   unclean(): void {
     this.#family.unclean = true;
   }
@@ -92,6 +96,10 @@ export class JoinSink implements Sink {
     const joined = before ?? { tally: this.#tally, lines: new LineStore() };
     if (before === undefined) this.#family.joined.push(joined);
     joined.lines.add(bytes, start, end, samples);
+  }
+
+  headed(): void {
+    // The held family has one.
   }
 
   unclean(): void {

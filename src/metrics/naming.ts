@@ -88,7 +88,7 @@ function fromText({ name, type }: Metadata, to: Form): Naming {
     const claims = suffixes.length === 1 ? [name] : unique([name, ...suffixes.map((one) => name + one.suffix)]);
     return { family: name, type: known, typeWord: textWord(known), suffixes, claims };
   }
-  if (known === "counter" && !/.+_total$/.test(name)) return asUnknown(name);
+  if (known === "counter" && (!name.endsWith("_total") || name === "_total")) return asUnknown(name);
   const family = known === "counter" ? name.slice(0, -"_total".length) : name;
   return { family, type: known, typeWord: known, suffixes, claims: openMetricsClaims(family, known) };
 }
@@ -118,8 +118,10 @@ const textWord = (type: FamilyType): string => (type === "unknown" ? "untyped" :
 const unique = (names: readonly string[]): readonly string[] => [...new Set(names)];
 
 /** A strict reader of OpenMetrics refuses a page on which one family's sample names are another's name. */
-const openMetricsClaims = (family: string, type: FamilyType): readonly string[] =>
-  unique([family, ...openMetricsSuffixes[type].map(([suffix]) => family + suffix)]);
+function openMetricsClaims(family: string, type: FamilyType): readonly string[] {
+  if (type === "gauge" || type === "unknown" || type === "stateset") return [family];
+  return unique([family, ...openMetricsSuffixes[type].map(([suffix]) => family + suffix)]);
+}
 
 /** Types whose samples belong together in groups, so that OpenMetrics has rules beyond the single line. */
 export const isGrouped = (type: FamilyType): boolean =>

@@ -1,7 +1,7 @@
 import type { Metadata } from "./exposition.ts";
 import { escapeHelp, escapeValue, isPlainName } from "./exposition.ts";
 import type { Naming } from "./naming.ts";
-import { BORROWED_FROM, type PageWriter } from "./page-writer.ts";
+import type { PageWriter } from "./page-writer.ts";
 import type { Tally } from "./tally.ts";
 
 /** Where the lines of one family go. They are in the page's form already. */
@@ -9,6 +9,8 @@ export interface Sink {
   /** Broken samples must be left out here, since nobody looks at them again. */
   readonly strict: boolean;
   append(bytes: Uint8Array, start: number, end: number, samples: number): void;
+  /** What the source itself says above the first sample, which begins at `end`. */
+  headed(bytes: Buffer, start: number, end: number): void;
   /** Something that went in breaks a rule of the type (only asked when not strict). */
   unclean(): void;
 }
@@ -19,6 +21,10 @@ export class StreamSink implements Sink {
   readonly #writer: PageWriter;
   readonly #tally: Tally;
   #heading: string;
+  /** The heading as the source has it, when that is the same: then it stays before its lines, in one run with them. */
+  #source: Uint8Array | undefined;
+  #sourceStart = 0;
+  #sourceEnd = 0;
 
   constructor(writer: PageWriter, tally: Tally, heading: string) {
     this.#writer = writer;
@@ -27,13 +33,23 @@ export class StreamSink implements Sink {
   }
 
   append(bytes: Uint8Array, start: number, end: number, samples: number): void {
+    this.#tally.samples += samples;
+    let from = start;
     if (this.#heading !== "") {
-      this.#writer.text(this.#heading);
+      if (bytes === this.#source && start === this.#sourceEnd) from = this.#sourceStart;
+      else this.#writer.text(this.#heading);
       this.#heading = "";
+      this.#source = undefined;
       this.#tally.families++;
     }
-    this.#writer.append(bytes, start, end);
-    this.#tally.samples += samples;
+    this.#writer.append(bytes, from, end);
+  }
+
+  headed(bytes: Buffer, start: number, end: number): void {
+    if (end - start !== this.#heading.length || bytes.toString("latin1", start, end) !== this.#heading) return;
+    this.#source = bytes;
+    this.#sourceStart = start;
+    this.#sourceEnd = end;
   }
 
   unclean(): void {
@@ -56,14 +72,20 @@ export class DropSink implements Sink {
     this.#tally.dropFrom(this.#family, samples);
   }
 
+  headed(): void {
+    // Nothing of it goes out.
+  }
+
   unclean(): void {
     // Nothing of it goes out.
   }
 }
 
+const nothing = Buffer.alloc(0);
+
 /** Lines that wait, up to a limit; what does not fit is refused as a whole. */
 export class LineStore {
-  #bytes: Buffer = Buffer.alloc(0);
+  #bytes: Buffer = nothing;
   #length = 0;
   samples = 0;
 
@@ -88,8 +110,8 @@ export class LineStore {
   }
 
   clear(): void {
-    // What is large may have been borrowed by the page's writer.
-    if (this.#bytes.length >= BORROWED_FROM) this.#bytes = Buffer.alloc(0);
+    // The page's writer may have borrowed it.
+    this.#bytes = nothing;
     this.#length = 0;
     this.samples = 0;
   }

@@ -1,4 +1,5 @@
 import { isAscii, isUtf8 } from "node:buffer";
+import { isEnd, readComment } from "./comment-scan.ts";
 import {
   escapeName,
   type FamilyType,
@@ -18,6 +19,16 @@ import type { MergedPage } from "./page.ts";
 import type { LineStore, Sink } from "./sinks.ts";
 import { CutOff, type Tally } from "./tally.ts";
 
+/** What comments said of a family, and where the first of them stands. */
+interface Announced {
+  readonly name: string;
+  readonly bytes: Buffer;
+  readonly at: number;
+  type?: FamilyType;
+  help?: string;
+  unit?: string;
+}
+
 /** Lines that may be broken before the rest of a source's page is given up. */
 const MOST_BROKEN_LINES = 100;
 
@@ -34,7 +45,7 @@ export class SourceMerge {
   readonly #scan = new LineScan();
   #family: FamilyLines | undefined;
   /** What was said of the family whose samples should come next. */
-  #said: { name: string; type?: FamilyType; help?: string; unit?: string } | undefined;
+  #said: Announced | undefined;
   #broken = 0;
   #sawEnd = false;
 
@@ -79,6 +90,7 @@ export class SourceMerge {
   /** The loop over lines: as long as they are plain and of one family they become one run. */
   #lines(bytes: Buffer, start: number, end: number): void {
     const scan = this.#scan;
+    scan.begin(bytes);
     let run = start;
     let at = start;
     while (at < end && !this.#sawEnd) {
@@ -90,6 +102,12 @@ export class SourceMerge {
           at = scan.end + 1;
           continue;
         }
+        if (scan.bare && this.#family?.owns(bytes, at) !== true) {
+          this.#family?.flush(bytes, run, at);
+          this.#open(bytes.toString("latin1", at, scan.nameEnd), bytes, at);
+          run = at;
+          continue;
+        }
       }
       this.#family?.flush(bytes, run, at);
       run = this.#odd(bytes, at, end);
@@ -99,45 +117,43 @@ export class SourceMerge {
   }
 
   /**
-   * A line that the fast path did not take: metadata, a comment, a blank line, the first sample of a family, or one
-   * that is not in the plain form. Returns where to go on: behind it, or at it again when its family was opened now.
+   * A line that the fast path did not take: metadata, a comment, a blank line, or a sample that is not in the plain
+   * form. Returns where to go on: behind it, or at it again when its family was opened now.
    */
   #odd(bytes: Buffer, at: number, end: number): number {
     const next = bytes.indexOf(LF, at) + 1;
     const first = bytes[at];
-    if (first === HASH) this.#comment(bytes.toString("utf8", at, next - 1));
+    if (first === HASH) this.#comment(bytes, at, next - 1);
     else if (first !== LF && !(first === 13 && next === at + 2)) {
       const sample = readSample(bytes, at, next, this.#form);
       if (sample === undefined) this.#breaks("syntax");
       else if (this.#family?.take(sample) !== true) {
-        this.#open(sample.name);
+        this.#open(sample.name, bytes, at);
         return at;
       }
     }
     return Math.min(next, end);
   }
 
-  #comment(line: string): void {
-    if (this.#form === "openmetrics" && /^# EOF\r?$/.test(line)) {
+  #comment(bytes: Buffer, at: number, end: number): void {
+    if (this.#form === "openmetrics" && isEnd(bytes, at, end)) {
       this.#sawEnd = true;
       return;
     }
-    const found = /^#[ \t]+(HELP|TYPE|UNIT)[ \t]+("(?:[^"\\]|\\.)*"|[^ \t"]+)(?:[ \t]+(.*?))?\r?$/s.exec(line);
-    if (found === null) return;
-    const [, what, word = "", rest = ""] = found;
-    const name = word.startsWith('"') ? unescapeValue(word.slice(1, -1)) : word;
-    if (name === "" || (!word.startsWith('"') && !isPlainName(name)) || name === this.#family?.name) return;
+    const comment = readComment(bytes, at, end);
+    if (comment === undefined || comment.name === this.#family?.name) return;
+    const { what, name, rest } = comment;
     // Whatever comes now belongs to the family that is announced here.
     this.#family?.close();
     this.#family = undefined;
-    if (this.#said?.name !== name) this.#said = { name };
+    if (this.#said?.name !== name) this.#said = { name, bytes, at };
     if (what === "HELP") this.#said.help ??= this.#form === "text" ? unescapeHelp(rest) : unescapeValue(rest);
     else if (what === "UNIT") this.#said.unit ??= rest;
     else this.#said.type ??= typeOf(rest.trim());
   }
 
   /** The family of a sample with this name: the one that was announced, or one of which nothing is known. */
-  #open(sample: string): void {
+  #open(sample: string, bytes: Buffer, at: number): void {
     this.#family?.close();
     const said = this.#said;
     this.#said = undefined;
@@ -147,6 +163,7 @@ export class SourceMerge {
         : this.#familyOf({ name: said.name, type: said.type ?? "unknown", help: said.help, unit: said.unit }, sample);
     this.#family =
       announced ?? this.#familyOf({ name: sample, type: "unknown", help: undefined, unit: undefined }, sample);
+    if (announced !== undefined && said?.bytes === bytes) announced.headed(bytes, said.at, at);
   }
 
   /** Opened on the page; undefined when the sample does not belong to it. */
