@@ -7,6 +7,10 @@ export interface StaticOptions {
   readonly readiness?: { readonly port: number; readonly statusPort: number };
   /** Envoy's own statistics. */
   readonly prometheus?: { readonly port: number };
+  /** Listener of the application's way out, on 127.0.0.1, to a server there. With it both say their direction. */
+  readonly outbound?: { readonly port: number; readonly to: number };
+  /** A unix socket for the admin, instead of adminPort. */
+  readonly adminPath?: string;
   /** HCM drain_timeout, for example "0.1s". */
   readonly drainTimeout?: string;
 }
@@ -54,11 +58,20 @@ function listener(name: string, host: string, port: number, routes: readonly obj
 }
 
 export function staticBootstrap(options: StaticOptions): object {
-  const { listener: main, readiness, prometheus, adminPort } = options;
+  const { listener: main, readiness, prometheus, adminPort, outbound } = options;
   const all = (to: string) => [{ match: { prefix: "/" }, route: { cluster: to, timeout: "0s" } }];
   const exact = (path: string, to: string) => [{ match: { path }, route: { cluster: to } }];
+  const direction = (traffic_direction: string): object => (outbound ? { traffic_direction } : {});
   const listeners = [
-    ...(main ? [listener("main", main.listenHost ?? "127.0.0.1", main.port, all("app"), options.drainTimeout)] : []),
+    ...(main
+      ? [
+          {
+            ...listener("main", main.listenHost ?? "127.0.0.1", main.port, all("app"), options.drainTimeout),
+            ...direction("INBOUND"),
+          },
+        ]
+      : []),
+    ...(outbound ? [{ ...listener("out", "127.0.0.1", outbound.port, all("outside")), ...direction("OUTBOUND") }] : []),
     ...(readiness ? [listener("readiness", "0.0.0.0", readiness.port, exact("/healthz/ready", "agent"))] : []),
     ...(prometheus ? [listener("prometheus", "0.0.0.0", prometheus.port, exact("/stats/prometheus", "admin"))] : []),
   ];
@@ -66,9 +79,12 @@ export function staticBootstrap(options: StaticOptions): object {
     ...(main ? [cluster("app", main.to)] : []),
     ...(readiness ? [cluster("agent", readiness.statusPort)] : []),
     ...(prometheus && adminPort ? [cluster("admin", adminPort)] : []),
+    ...(outbound ? [cluster("outside", outbound.to)] : []),
   ];
-  return {
-    ...(adminPort === undefined ? {} : { admin: { address: address("127.0.0.1", adminPort) } }),
-    static_resources: { listeners, clusters },
-  };
+  return { ...adminOf(options), static_resources: { listeners, clusters } };
+}
+
+function adminOf({ adminPort, adminPath }: StaticOptions): object {
+  if (adminPath !== undefined) return { admin: { address: { pipe: { path: adminPath } } } };
+  return adminPort === undefined ? {} : { admin: { address: address("127.0.0.1", adminPort) } };
 }
