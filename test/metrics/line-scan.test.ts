@@ -5,7 +5,17 @@ import { Chance } from "./generated-pages.ts";
 
 const CASES = 3_000;
 const none = new Uint8Array(0);
-const letters = [...'abl_e"\\,=n{} 1.0-\n#é', "\t", "le=", "quantile=", "__name__=", "__a=", '="', '",', '"}'];
+const letters = [
+  ...Array.from('abl_e"\\,=n{} 1.0-\n#é'),
+  "\t",
+  "le=",
+  "quantile=",
+  "__name__=",
+  "__a=",
+  '="',
+  '",',
+  '"}',
+];
 
 /** Lines as a page has them: each is the one before with some places changed, so that much of it is the same. */
 function likeLines(chance: Chance): readonly string[] {
