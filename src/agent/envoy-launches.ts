@@ -26,6 +26,8 @@ export interface Launches {
   /** Of the configuration at the start; its notices are for the caller to log. */
   readonly first: RenderedLaunch;
   readonly prepare: Prepare;
+  /** Configuration of the newest one that was rendered; whoever watches inputs reads there which they are. */
+  newestConfig(): AgentConfig;
   /** Removes every bootstrap file that is left. */
   discardAll(): void;
 }
@@ -44,12 +46,14 @@ export async function createLaunches(deps: LaunchesDeps): Promise<Launches> {
   const first = await renderLaunch(deps.config, 0, context);
   alive.add(first);
   let serial = 0;
+  let newest = deps.config;
   const said = new Set([...deps.config.notices, ...first.notices]);
   const render = async (fresh: AgentConfig): Promise<RenderedLaunch> => {
     const { config, notices } = keepSettings(deps.config, fresh);
     serial += 1;
     const launch = await renderLaunch(config, serial, context);
     alive.add(launch);
+    newest = config;
     sayOnce(deps.log, said, [...notices, ...fresh.notices, ...launch.notices]);
     return launch;
   };
@@ -63,6 +67,7 @@ export async function createLaunches(deps: LaunchesDeps): Promise<Launches> {
       const parts = { clock, log, reread, controlPlane, binaries, render, sharedMemory, readFile: readIfThere };
       return createPreflight(parts)(ask, serving);
     },
+    newestConfig: () => newest,
     discardAll: () => {
       for (const launch of alive) launch.discard();
     },

@@ -12,6 +12,11 @@ const POD_LABELS = "./etc/istio/pod/labels";
 const POD_ANNOTATIONS = "./etc/istio/pod/annotations";
 const MESH_FILE = "./etc/istio/config/mesh";
 
+const meshFile = (flags: ParsedFlags): string => flags.values.get("meshConfig")?.at(-1) || MESH_FILE;
+
+/** Files that loadAgentConfig reads, whether they are there or not: a change of them may be another configuration. */
+export const configFiles = (flags: ParsedFlags): readonly string[] => [meshFile(flags), POD_ANNOTATIONS, POD_LABELS];
+
 /**
  * The agent's whole configuration from flags, environment, the mesh file and the pod's files, for the commands that
  * need one (`proxy`, `bootstrap`). Throws InvalidConfig with every problem, those of the command line included.
@@ -20,7 +25,7 @@ const MESH_FILE = "./etc/istio/config/mesh";
 export async function loadAgentConfig(flags: ParsedFlags, env: ReadonlyMap<string, string>): Promise<AgentConfig> {
   const problems: Problem[] = [...(flags.problems ?? [])];
   const read = (path: string): SourceText | undefined => readSource(path, problems);
-  const mesh = read(flags.values.get("meshConfig")?.at(-1) || MESH_FILE);
+  const mesh = read(meshFile(flags));
   const annotations = read(POD_ANNOTATIONS);
   const input = {
     positionals: flags.positionals,
