@@ -4,6 +4,7 @@ import type { BenchGroup, Row } from "./row.ts";
 
 const groups: readonly (() => Promise<readonly BenchGroup[]>)[] = [
   async () => (await import("./start.ts")).groups,
+  async () => (await import("./drain.ts")).groups,
   async () => (await import("./scrape.ts")).groups,
   async () => (await import("./orphans.ts")).groups,
   async () => (await import("./metrics.ts")).groups,
