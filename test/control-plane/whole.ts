@@ -155,26 +155,35 @@ export interface MtlsAnswer {
   readonly status: number;
   readonly serial: string;
   readonly uri: string;
+  /** Our end of the connection: the same number means the same connection. */
+  readonly localPort: number;
 }
 
-/** One request with the client's certificate; on a fresh connection unless an agent is given. */
+/** How a client shows its certificate and checks the server's, which carries a SPIFFE URI and no host's name. */
+const clientOptions = (client: WorkloadIdentity) => ({
+  ca: client.roots(),
+  cert: client.current()?.chain,
+  key: client.current()?.key.pem(),
+  checkServerIdentity: () => undefined,
+});
+
+/** One request with the client's certificate; on a fresh connection unless an agent with one of its own is given. */
 export function mtls(port: number, client: WorkloadIdentity, agent?: Agent): Promise<MtlsAnswer> {
   return new Promise((resolve, reject) => {
     const sent = request(
       {
         host: "127.0.0.1",
         port,
-        ca: client.roots(),
-        cert: client.current()?.chain,
-        key: client.current()?.key.pem(),
-        agent: agent ?? false,
-        checkServerIdentity: () => undefined,
         timeout: 10_000,
+        // Node gives a connection to no second request that brings a check of its own: the agent has it.
+        ...(agent === undefined ? { ...clientOptions(client), agent: false } : { agent }),
       },
       (answer) => {
-        const peer = (answer.socket as TLSSocket).getPeerCertificate();
+        const socket = answer.socket as TLSSocket;
+        const peer = socket.getPeerCertificate();
+        const localPort = socket.localPort ?? 0;
         const [serial, uri] = [peer.serialNumber?.toLowerCase() ?? "", peer.subjectaltname ?? ""];
-        answer.resume().once("end", () => resolve({ status: answer.statusCode ?? 0, serial, uri }));
+        answer.resume().once("end", () => resolve({ status: answer.statusCode ?? 0, serial, uri, localPort }));
       },
     );
     sent.once("timeout", () => sent.destroy(new Error("no answer in time")));
@@ -183,16 +192,25 @@ export function mtls(port: number, client: WorkloadIdentity, agent?: Agent): Pro
   });
 }
 
-/** Requests on fresh connections, a few at a time, until `enough`; each failure is kept in words. */
-export async function load(
-  port: number,
-  client: WorkloadIdentity,
-  enough: () => boolean,
-): Promise<{ readonly sent: number; readonly failures: readonly string[]; readonly serials: ReadonlySet<string> }> {
+export interface Load {
+  readonly sent: number;
+  /** Each in words. */
+  readonly failures: readonly string[];
+  /** Certificates that the server showed. */
+  readonly serials: ReadonlySet<string>;
+  /** Requests on a connection that is kept open, and how many connections that took. */
+  readonly sentOnKept: number;
+  readonly keptConnections: number;
+}
+
+/** Two that make a fresh connection for each request, and one that keeps its own, until `enough`. */
+export async function load(port: number, client: WorkloadIdentity, enough: () => boolean): Promise<Load> {
   let sent = 0;
+  let sentOnKept = 0;
+  const keptConnections = new Set<number>();
   const failures: string[] = [];
   const serials = new Set<string>();
-  const kept = new Agent({ keepAlive: true, maxSockets: 1 });
+  const kept = new Agent({ keepAlive: true, maxSockets: 1, ...clientOptions(client) });
   const worker = async (agent?: Agent): Promise<void> => {
     while (!enough()) {
       sent += 1;
@@ -200,6 +218,9 @@ export async function load(
         const answer = await mtls(port, client, agent);
         if (answer.status !== 200) failures.push(`HTTP ${answer.status}`);
         if (answer.serial !== "") serials.add(answer.serial);
+        if (agent === undefined) continue;
+        sentOnKept += 1;
+        keptConnections.add(answer.localPort);
       } catch (error) {
         failures.push(String(error));
       }
@@ -207,5 +228,5 @@ export async function load(
   };
   await Promise.all([worker(), worker(), worker(kept)]);
   kept.destroy();
-  return { sent, failures, serials };
+  return { sent, failures, serials, sentOnKept, keptConnections: keptConnections.size };
 }
