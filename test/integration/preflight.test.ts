@@ -1,4 +1,13 @@
-import { copyFileSync, readdirSync, renameSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createLaunches, type Launches, type LaunchesDeps } from "../../src/agent/envoy-launches.ts";
@@ -8,13 +17,14 @@ import { noLog } from "../../src/foundation/log.ts";
 import { readSharedMemory, removeSharedMemory } from "../../src/process/hot-restart/shared-memory.ts";
 import type { LaunchHow, RestartAsk, Serving } from "../../src/process/launch.ts";
 import { realClock } from "../../src/system/clock.ts";
-import type { ExitReport, RunningProgram } from "../../src/system/programs.ts";
+import { type ExitReport, type RunningProgram, runProgram } from "../../src/system/programs.ts";
 import { agentConfig } from "../fakes/agent-config.ts";
 import { eventually } from "../helpers/eventually.ts";
 import { freePorts } from "../helpers/free-ports.ts";
-import { envoy, previousEnvoy, temporaryFolder } from "../helpers/paths.ts";
+import { envoy, previousEnvoy, root, temporaryFolder } from "../helpers/paths.ts";
 import { ask } from "../helpers/proxy.ts";
 import { staticBootstrap } from "../helpers/static-bootstrap.ts";
+import { adsBootstrap } from "../xds/ads-bootstrap.ts";
 
 /** The preflight with the real Envoy: it serves on, whatever the preflight finds. */
 const plain: RestartAsk = { cause: "test", strategy: "auto", explicit: false, ignoreMemory: false };
@@ -253,3 +263,72 @@ describe("the binary", () => {
     expect(await bench.state()).toBe("LIVE");
   });
 });
+
+describe("the control plane", () => {
+  const ads = adsBootstrap("xds.sock", "sds.sock", "GRPC");
+
+  test.each([
+    ["it answers", { probe: () => Promise.resolve(undefined) }, undefined],
+    [
+      "it does not",
+      { probe: () => Promise.resolve("connection refused: nobody listens there (ECONNREFUSED)") },
+      /a new Envoy would wait for its listeners: connection refused/,
+    ],
+    ["this agent was started without", undefined, /asks for configuration by ADS; start pilotfish anew/],
+  ])("a bootstrap that needs it: %s", async (_title, controlPlane, why) => {
+    const launches = await bench.launches({ controlPlane: () => controlPlane });
+    const serving = { ...(await bench.serve(launches)), hotRestart: true };
+    writeFileSync(bench.custom, JSON.stringify(ads(bench.ports.admin)));
+    const prepared = await launches.prepare(explicit, serving);
+    if (why === undefined) expect(prepared).toMatchObject({ is: "ready", by: "hot-restart" });
+    else {
+      expect(prepared).toMatchObject({ is: "refused", check: "control-plane" });
+      expect(prepared.is === "refused" && prepared.why).toMatch(why);
+      expect(bench.bootstrapFiles()).toEqual([]);
+    }
+    launches.discardAll();
+  });
+
+  test("one that does not need it is not held by it", async () => {
+    const probe = () => Promise.reject(new Error("nobody should ask"));
+    const launches = await bench.launches({ controlPlane: () => ({ probe }) });
+    const serving = await bench.serve(launches);
+    expect(await launches.prepare(explicit, serving)).toMatchObject({ is: "ready" });
+    launches.discardAll();
+  });
+});
+
+test("a limit of memory without room for two is refused with the numbers", async () => {
+  const group = memoryGroup(`pilotfish-preflight-${process.pid}`);
+  const program = join(root, "test/integration/preflight-memory-program.ts");
+  const enter = `echo $$ > ${group.folder}/cgroup.procs && exec "$@"`;
+  const [admin = 0] = await freePorts(1);
+  try {
+    const words = ["-c", enter, "sh", process.execPath, program, group.limit, group.usage, String(admin)];
+    const { exit, stdout, stderr } = await runProgram("sh", words, { timeout: 60_000 });
+    expect({ exit, stderr }).toMatchObject({ exit: { how: "exited", code: 0 } });
+    const said = stdout.split("\n").filter((line) => line.startsWith("{"));
+    const [tight, roomy] = said.map((line) => JSON.parse(line) as Record<string, string>);
+    expect(tight).toMatchObject({ is: "refused", check: "memory" });
+    expect(tight?.["why"]).toMatch(/a second Envoy needs about \d+ MiB .* MiB are left of \d+ MiB/);
+    expect(roomy).toMatchObject({ is: "ready" });
+  } finally {
+    await eventually("the group is empty", () => readFileSync(join(group.folder, "cgroup.procs"), "utf8") === "");
+    rmdirSync(group.folder);
+  }
+});
+
+/** A memory group below the one that we are in; version 1 where this kernel has it, else version 2. */
+function memoryGroup(name: string): { readonly folder: string; readonly limit: string; readonly usage: string } {
+  const ours = (line: RegExp): string => line.exec(readFileSync("/proc/self/cgroup", "utf8"))?.[1] ?? "/";
+  const old = existsSync("/sys/fs/cgroup/memory/memory.limit_in_bytes");
+  const folder = old
+    ? join("/sys/fs/cgroup/memory", ours(/:memory:(.*)$/m), name)
+    : // A group with processes in it can't have others with limits below it.
+      join("/sys/fs/cgroup", name);
+  mkdirSync(folder);
+  const [limit, usage] = old
+    ? ["memory.limit_in_bytes", "memory.usage_in_bytes"]
+    : (["memory.max", "memory.current"] as const);
+  return { folder, limit: join(folder, limit ?? ""), usage: join(folder, usage ?? "") };
+}
