@@ -1,9 +1,11 @@
 import type { WorkloadIdentity } from "../identity/workload-identity.ts";
 import type { AgentMetrics } from "../metrics/agent-metrics.ts";
+import type { SdsMetrics } from "../sds/sds-metrics.ts";
 import type { SdsServer } from "../sds/sds-server.ts";
 import { chance } from "../system/chance.ts";
 import { realClock } from "../system/clock.ts";
 import type { AdsProxy } from "../xds/ads-proxy.ts";
+import type { XdsMetrics } from "../xds/xds-metrics.ts";
 import type { AgentParts } from "./agent.ts";
 import type { Stage } from "./stage.ts";
 
@@ -49,7 +51,7 @@ export function controlPlaneStage(agent: BeforeEnvoy): ControlPlaneStage {
 const isNeeded = ({ facts, config }: BeforeEnvoy): boolean =>
   facts.usesAds || facts.secrets.length > 0 || Boolean(config.identity.outputCerts);
 
-async function build({ config, log, metrics, onBug }: BeforeEnvoy): Promise<ControlPlaneParts> {
+async function build({ config, log, metrics, onBug: onAnyBug }: BeforeEnvoy): Promise<ControlPlaneParts> {
   const [{ controlPlaneConfig }, { createWorkloadIdentity }, { createSdsServer }, { createAdsProxy }] =
     await Promise.all([
       import("../config/control-plane-config.ts"),
@@ -58,6 +60,11 @@ async function build({ config, log, metrics, onBug }: BeforeEnvoy): Promise<Cont
       import("../xds/ads-proxy.ts"),
     ]);
   const settings = controlPlaneConfig(config);
+  const largest = largestRequest(metrics);
+  const onBug = (error: unknown): void => {
+    metrics.count("istio_agent_pilot_total_xds_internal_errors");
+    onAnyBug(error);
+  };
   const common = { config: settings, clock: realClock, random: chance, onBug };
   const identity = createWorkloadIdentity({
     ...common,
@@ -70,13 +77,14 @@ async function build({ config, log, metrics, onBug }: BeforeEnvoy): Promise<Cont
     clock: realClock,
     debounce: settings.fileDebounce,
     log: log.scoped("sds"),
+    metrics: sdsMetrics(metrics, largest),
     onFileFailure: () => metrics.count("istio_agent_num_file_secret_failures_total"),
     onBug,
   });
   const hooks = settings.trustBundleOverXds
     ? { onTrustBundle: (roots: readonly string[]) => identity.setTrustBundle(roots) }
     : {};
-  const xds = createAdsProxy({ ...common, log: log.scoped("xdsproxy"), metrics: xdsMetrics(metrics), hooks });
+  const xds = createAdsProxy({ ...common, log: log.scoped("xdsproxy"), metrics: xdsMetrics(metrics, largest), hooks });
   watchGauges(metrics, identity, xds);
   countRenewals(metrics, identity);
   return { identity, sds, xds };
@@ -98,19 +106,43 @@ function identityMetrics(metrics: AgentMetrics) {
   };
 }
 
-function xdsMetrics(metrics: AgentMetrics) {
+/** Of secrets and of configuration together, as the peer has it. */
+function largestRequest(metrics: AgentMetrics): (bytes: number) => void {
+  let largest = 0;
+  return (bytes) => {
+    if (bytes <= largest) return;
+    largest = bytes;
+    metrics.set("istio_agent_pilot_xds_recv_max", bytes);
+  };
+}
+
+function sdsMetrics(metrics: AgentMetrics, request: SdsMetrics["request"]): SdsMetrics {
+  const type = "sds";
   return {
-    request: () => metrics.count("istio_agent_xds_proxy_requests"),
+    request,
+    sent: (took) => metrics.observe("istio_agent_pilot_xds_send_time", took / 1_000),
+    reject: () => metrics.count("istio_agent_pilot_total_xds_rejects", { type }),
+    expiredNonce: () => metrics.count("istio_agent_pilot_xds_expired_nonce", { type }),
+  };
+}
+
+function xdsMetrics(metrics: AgentMetrics, largest: SdsMetrics["request"]): XdsMetrics {
+  return {
+    request: (bytes) => {
+      metrics.count("istio_agent_xds_proxy_requests");
+      largest(bytes);
+    },
     response: () => {
       metrics.count("istio_agent_xds_proxy_responses");
       metrics.set("pilotfish_control_plane_last_response_timestamp_seconds", realClock.wall().getTime() / 1_000);
     },
     upstreamFailure: () => metrics.count("istio_agent_istiod_connection_failures"),
-    upstreamTermination: (type: "cancelled" | "error") =>
-      metrics.count("istio_agent_istiod_connection_terminations", { type }),
-    envoyTermination: (type: "cancelled" | "error") =>
-      metrics.count("istio_agent_envoy_connection_terminations", { type }),
-    reject: (type: string) => metrics.count("pilotfish_config_rejections_total", { type }),
+    upstreamTermination: (type) => metrics.count("istio_agent_istiod_connection_terminations", { type }),
+    envoyTermination: (type) => metrics.count("istio_agent_envoy_connection_terminations", { type }),
+    reject: (type) => {
+      metrics.count("pilotfish_config_rejections_total", { type });
+      metrics.count("istio_agent_pilot_total_xds_rejects", { type: type.toLowerCase() });
+    },
   };
 }
 

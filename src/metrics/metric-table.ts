@@ -23,7 +23,7 @@ const ending = ["cancelled", "error"] as const;
 /** Seconds from 10 ms to 5 min: a hot restart and a drain take from moments to the pod's grace period. */
 const lifeBuckets = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300];
 
-/** The names of the peer that mean something here (features.md 2); those of its WebAssembly cache do not. */
+/** The names of the peer that mean something here (features.md 2); those of its WebAssembly cache do not, and what its shared server counts for istiod alone. */
 export const peerMetrics = {
   istio_agent_startup_duration_seconds: gauge("Time from the start of the agent until Envoy was ready.", {}),
   istio_agent_scrapes_total: counter("Scrapes of the merged page.", {}),
@@ -56,6 +56,19 @@ export const peerMetrics = {
   istio_agent_num_file_secret_failures_total: counter("Certificate files that could not be used.", {}),
   istio_agent_cert_expiry_seconds: gauge("Seconds until the certificate expires; negative when it has.", {
     resource_name: text,
+  }),
+  istio_agent_pilot_xds_recv_max: gauge("Largest request of Envoy, in bytes.", {}),
+  istio_agent_pilot_xds_send_time: histogram(
+    "Time that sending a secret to Envoy took.",
+    [0.01, 0.1, 1, 3, 5, 10, 20, 30],
+  ),
+  istio_agent_pilot_total_xds_rejects: counter("Configurations and secrets that Envoy refused.", { type: text }),
+  istio_agent_pilot_total_xds_internal_errors: counter(
+    "Bugs of ours on the way between Envoy and the control plane.",
+    {},
+  ),
+  istio_agent_pilot_xds_expired_nonce: counter("Answers of Envoy to a secret that a newer one had followed.", {
+    type: text,
   }),
 } as const satisfies Readonly<Record<string, Definition>>;
 

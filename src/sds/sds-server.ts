@@ -6,6 +6,7 @@ import type { GrpcServer } from "../protocol/grpc-server.ts";
 import { peerOf } from "../system/network.ts";
 import { effectiveUid } from "../system/process.ts";
 import { answers, listenUnix, type UnixListener } from "../system/unix-sockets.ts";
+import { noSdsMetrics, type SdsMetrics } from "./sds-metrics.ts";
 import type { SecretNack } from "./sds-service.ts";
 import type { SecretStore } from "./secret-store.ts";
 
@@ -15,6 +16,7 @@ export interface SdsServerDeps {
   readonly clock: Clock;
   readonly debounce: Millis;
   readonly log: Log;
+  readonly metrics?: SdsMetrics;
   /** num_file_secret_failures_total */
   readonly onFileFailure: () => void;
   /** A bug of ours, caught at the edge of a socket's callback. */
@@ -138,13 +140,11 @@ class GuardedSds implements SdsServer {
       import("./sds-service.ts"),
       import("./secret-store.ts"),
     ]);
-    const { log, onBug } = this.#deps;
+    const { log, clock, onBug, metrics = noSdsMetrics } = this.#deps;
     const store = new Store(this.#deps);
     this.#store = store;
     this.#server = createSdsService({
-      store,
-      log,
-      onBug,
+      ...{ store, clock, log, metrics, onBug },
       onPush: () => {
         this.#pushes += 1;
       },

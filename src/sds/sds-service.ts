@@ -1,4 +1,5 @@
 import type { Log } from "../foundation/log.ts";
+import type { Clock } from "../foundation/time.ts";
 import type { GrpcServer } from "../protocol/grpc-server.ts";
 import { createGrpcServer, type MessageCall, type MessageHandler, messages } from "../protocol/grpc-server.ts";
 import { grpcStatus } from "../protocol/grpc-status.ts";
@@ -11,6 +12,7 @@ import {
   discoveryResponse,
 } from "../protocol/messages.ts";
 import { paths, typeUrls } from "../protocol/names.ts";
+import type { SdsMetrics } from "./sds-metrics.ts";
 import type { SecretStore, StoredSecret } from "./secret-store.ts";
 
 /** A NACK as Envoy wrote it. */
@@ -22,7 +24,9 @@ export interface SecretNack {
 
 export interface SdsServiceDeps {
   readonly store: SecretStore;
+  readonly clock: Clock;
   readonly log: Log;
+  readonly metrics: SdsMetrics;
   readonly onPush: () => void;
   readonly onAck: (names: readonly string[], version: string) => void;
   readonly onNack: (nack: SecretNack) => void;
@@ -115,7 +119,9 @@ function openStream(
     sentCount += 1;
     last = { nonce: String(sentCount), secrets: fresh };
     subscription.markSent(fresh);
+    const started = deps.clock.monotonic();
     call.send(encode(fresh, last.nonce));
+    deps.metrics.sent(deps.clock.monotonic() - started);
     deps.onPush();
   };
   let refused: readonly string[] = [];
@@ -136,11 +142,13 @@ function openStream(
     push,
     /** Takes note of an answer to a push. An old nonce says nothing about what Envoy has now. */
     answered(nonce: string, error: { readonly message: string } | null): void {
+      if (nonce !== "" && nonce !== last?.nonce) deps.metrics.expiredNonce();
       if (nonce === "" || last === undefined || nonce !== last.nonce) return;
       const names = last.secrets.map(({ name }) => name);
       const version = last.secrets.map((one) => one.version).join();
       if (error !== null) {
         refused = names;
+        deps.metrics.reject();
         deps.onNack({ names, version, text: error.message });
         return;
       }
@@ -177,7 +185,7 @@ function streamSecrets(deps: ServiceState, call: MessageCall): MessageHandler {
     stream.push();
   };
   return {
-    onMessage: (message) => decoded(call, () => onRequest(discoveryRequest.decode(message))),
+    onMessage: (message) => decoded(deps, call, message, () => onRequest(discoveryRequest.decode(message))),
     onEnd: () => call.end(grpcStatus.ok),
     onClose: () => stream.close(),
   };
@@ -203,7 +211,7 @@ function deltaSecrets(deps: ServiceState, call: MessageCall): MessageHandler {
     stream.push();
   };
   return {
-    onMessage: (message) => decoded(call, () => onRequest(deltaDiscoveryRequest.decode(message))),
+    onMessage: (message) => decoded(deps, call, message, () => onRequest(deltaDiscoveryRequest.decode(message))),
     onEnd: () => call.end(grpcStatus.ok),
     onClose: () => stream.close(),
   };
@@ -223,14 +231,15 @@ function fetchSecrets(deps: ServiceState, call: MessageCall): MessageHandler {
     call.end(grpcStatus.ok);
   };
   return {
-    onMessage: (message) => decoded(call, () => answer(discoveryRequest.decode(message))),
+    onMessage: (message) => decoded(deps, call, message, () => answer(discoveryRequest.decode(message))),
     onEnd: () => undefined,
     onClose: () => undefined,
   };
 }
 
 /** Bytes that are no message end the call and nothing else. */
-function decoded(call: MessageCall, body: () => void): void {
+function decoded({ metrics }: ServiceState, call: MessageCall, message: Buffer, body: () => void): void {
+  metrics.request(message.length);
   try {
     body();
   } catch (error) {

@@ -226,7 +226,7 @@ export class ProxyStream {
 
   #onRequest(request: RequestFacts): void {
     const { metrics, log, health } = this.#deps;
-    metrics.request();
+    metrics.request(request.size);
     const refused = this.#record.request(request);
     const type = shortType(request.typeUrl);
     const { names, nonce, size } = request;

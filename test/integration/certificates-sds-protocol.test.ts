@@ -22,6 +22,7 @@ import { type RawEnvoy, rawEnvoy } from "../xds/wire.ts";
 let w: World;
 let identity: WorkloadIdentity;
 let sds: SdsServer;
+let counts: { request: number; sent: number; reject: number; expiredNonce: number };
 const ends: (() => unknown)[] = [];
 beforeEach(async () => {
   w = await world();
@@ -33,7 +34,17 @@ beforeEach(async () => {
     log: noLog,
     metrics: noIdentityMetrics,
   });
+  counts = { request: 0, sent: 0, reject: 0, expiredNonce: 0 };
+  const count = (what: keyof typeof counts) => (): void => {
+    counts[what] += 1;
+  };
   sds = createSdsServer({
+    metrics: {
+      request: count("request"),
+      sent: count("sent"),
+      reject: count("reject"),
+      expiredNonce: count("expiredNonce"),
+    },
     settings: config.sds,
     identity,
     clock: realClock,
@@ -128,6 +139,36 @@ describe("StreamSecrets", () => {
     writeFileSync(w.path("run/ca-crl.pem"), crl);
     await eventually("with the list", () => envoy.messages.length === 2);
     expect(text(secretsIn(envoy.messages[1])[0]?.validationContext.crl)).toBe(crl);
+  });
+
+  test("an answer to a push that another one has followed says nothing; a refusal is kept until it is mended", async () => {
+    identity.start();
+    const envoy = connect(paths.streamSecrets);
+    const file = w.path("ca.pem");
+    writeFileSync(file, w.plane.rootCertificate());
+    const resourceNames = [`file-root:${file}`];
+    const answer = (responseNonce: string, text?: string): void =>
+      envoy.send(
+        discoveryRequest.encode({
+          ...{ typeUrl, resourceNames, responseNonce },
+          ...(text === undefined ? {} : { errorDetail: { code: 13, message: text } }),
+        }),
+      );
+    envoy.send(discoveryRequest.encode({ typeUrl, resourceNames }));
+    await eventually("the first", () => envoy.messages.length === 1);
+    writeFileSync(file, makeAuthority(new Date()).root.certificate);
+    await eventually("the second", () => envoy.messages.length === 2);
+    answer("1", "not that one");
+    await eventually("the old answer", () => counts.expiredNonce === 1);
+    expect(sds.status()).toMatchObject({ nacks: [], acked: new Map() });
+    answer("2", "no root of mine");
+    await eventually("the refusal", () => sds.status().nacks.length === 1);
+    expect(sds.status().nacks[0]).toMatchObject({ names: resourceNames, text: "no root of mine" });
+    writeFileSync(file, w.plane.rootCertificate());
+    await eventually("the third", () => envoy.messages.length === 3);
+    answer("3");
+    await eventually("taken", () => sds.status().nacks.length === 0);
+    expect(counts).toEqual({ request: 4, sent: 3, reject: 1, expiredNonce: 1 });
   });
 
   test("bytes that are no request end that stream and no other", async () => {

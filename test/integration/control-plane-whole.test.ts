@@ -79,6 +79,24 @@ describe("pilotfish proxy, a real Envoy and a control plane", () => {
     await eventually("ready", async () => (await w.ready()).status === 200);
   });
 
+  test("what Envoy refuses is counted under the peer's name and ours; what it serves goes on", async () => {
+    const page = async (): Promise<string> => (await ask({ port: w.ports.status }, "/metrics")).body;
+    w.start();
+    await eventually("ready", async () => (await w.ready()).status === 200);
+    const client = await w.client();
+    expect(await page()).not.toMatch(/rejects\{/);
+    expect(await metric("istio_agent_pilot_total_xds_internal_errors")).toBe(0);
+    expect(await metric("istio_agent_pilot_xds_recv_max")).toBeGreaterThan(100);
+    expect(await metric("istio_agent_pilot_xds_send_time_count")).toBeGreaterThanOrEqual(2);
+    writeFileSync(w.resources, resourcesOf({ name: "broken", address: {} }));
+    await eventually("the peer's count", async () =>
+      (await page()).includes('\nistio_agent_pilot_total_xds_rejects{type="lds"} 1\n'),
+    );
+    expect(await page()).toContain('\npilotfish_config_rejections_total{type="LDS"} 1\n');
+    expect(await mtls(w.ports.listener, client)).toMatchObject({ status: 200 });
+    expect((await w.ready()).status).toBe(200);
+  });
+
   test("a listener in plain text needs no certificate and is not held up by a CA that hangs", async () => {
     w.world.plane.setFaults({ hang: "ca" });
     writeFileSync(
