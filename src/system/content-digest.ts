@@ -1,6 +1,5 @@
 import { createHash } from "node:crypto";
 import { statSync } from "node:fs";
-import { open } from "node:fs/promises";
 
 /** SHA-256 of texts, hex; the same only when every part is the same. */
 export function textDigest(parts: readonly string[]): string {
@@ -37,6 +36,8 @@ const PIECE = 1024 * 1024;
 export async function fileDigest(
   path: string,
 ): Promise<{ readonly identity: string; readonly digest: string } | undefined> {
+  // Loaded here: a proxy whose binary never changes does not pay for it.
+  const { open } = await import("node:fs/promises");
   const file = await open(path, "r");
   try {
     const before = identityOf(await file.stat({ bigint: true }));

@@ -1,16 +1,16 @@
-import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, readdirSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { createLaunches } from "../../src/agent/envoy-launches.ts";
 import { noLog } from "../../src/foundation/log.ts";
 import { removeSharedMemory } from "../../src/process/hot-restart/shared-memory.ts";
-import type { LaunchHow } from "../../src/process/launch.ts";
+import type { Launch, LaunchHow } from "../../src/process/launch.ts";
 import { realClock } from "../../src/system/clock.ts";
 import type { ExitReport, RunningProgram } from "../../src/system/programs.ts";
 import { agentConfig } from "../fakes/agent-config.ts";
 import { eventually } from "../helpers/eventually.ts";
 import { freePorts } from "../helpers/free-ports.ts";
-import { envoy, temporaryFolder } from "../helpers/paths.ts";
+import { envoy, previousEnvoy, temporaryFolder } from "../helpers/paths.ts";
 import { ask } from "../helpers/proxy.ts";
 import { staticBootstrap } from "../helpers/static-bootstrap.ts";
 
@@ -32,6 +32,7 @@ afterEach(async () => {
 
 interface ServerInfo {
   readonly state: string;
+  readonly version: string;
   readonly command_line_options: {
     readonly restart_epoch: number;
     readonly base_id: string;
@@ -71,7 +72,7 @@ async function launches(args: readonly string[], env: Readonly<Record<string, st
   });
 }
 
-function start(launch: { start: Awaited<ReturnType<typeof launches>>["first"]["start"] }, how: LaunchHow): void {
+function start(launch: Pick<Launch, "start">, how: LaunchHow): void {
   const gone = Promise.withResolvers<ExitReport>();
   running.push({ program: launch.start(how, gone.resolve), gone: gone.promise });
 }
@@ -84,6 +85,8 @@ test("two epochs of one launch: the second takes over from the first, with the f
   const hotRestart = { lineage, parentShutdown: 6_000 };
   start(first, { ...off, hotRestart });
   await live({ port: admin });
+  // What is started again is what was rendered, whatever became of the user's file.
+  custom([admin, main], { no_such_field: 1 });
   start(first, { ...off, epoch: 1, hotRestart });
   expect((await live({ port: admin }, 1)).command_line_options).toMatchObject({
     base_id: String(baseId),
@@ -92,10 +95,48 @@ test("two epochs of one launch: the second takes over from the first, with the f
     drain_strategy: "Immediate",
     disable_hot_restart: false,
   });
-  // The first start took the user's own file; a later one has a copy of what was rendered.
   expect(readdirSync(join(folder.path, "proxy"))).toContain("envoy-rev0.json");
   discardAll();
   expect(readdirSync(join(folder.path, "proxy"))).not.toContain("envoy-rev0.json");
+});
+
+test("to another version of Envoy and back, by replacing the binary", async () => {
+  const [admin = 0, main = 0] = await freePorts(2);
+  const binary = join(folder.path, "envoy");
+  const replaceBy = (other: string): void => {
+    copyFileSync(other, `${binary}.new`);
+    renameSync(`${binary}.new`, binary);
+  };
+  replaceBy(envoy);
+  const all = await launches(["--customConfigFile", custom([admin, main])], { PILOTFISH_ENVOY: binary });
+  const ask = { cause: "changed: binary", strategy: "auto", explicit: false, ignoreMemory: false } as const;
+  const how = {
+    ...off,
+    hotRestart: { lineage: { prefix: join(folder.path, "proxy/hr"), baseId }, parentShutdown: 1_000 },
+  };
+  all.first.write();
+  start(all.first, how);
+  const versions = [(await live({ port: admin })).version];
+  await all.first.settle();
+  let serving: Launch = all.first;
+  for (const [epoch, other] of [
+    [1, previousEnvoy],
+    [2, envoy],
+  ] as const) {
+    replaceBy(other);
+    const { digest, hotRestartVersion } = serving;
+    const pid = running.at(-1)?.program.pid ?? -1;
+    const prepared = await all.prepare(ask, { pid, digest, hotRestartVersion, hotRestart: true });
+    expect(prepared).toMatchObject({ is: "ready", by: "hot-restart" });
+    if (prepared.is !== "ready") return;
+    serving = prepared.launch;
+    start(serving, { ...how, epoch });
+    versions.push((await live({ port: admin }, epoch)).version);
+    await running.at(-2)?.gone;
+  }
+  expect(versions[1]).not.toBe(versions[0]);
+  expect(versions[2]).toBe(versions[0]);
+  all.discardAll();
 });
 
 const override = {
