@@ -1,24 +1,30 @@
 import type { Millis } from "../foundation/time.ts";
+import type { EnvoySnapshot } from "../process/envoy-snapshot.ts";
+import type { LastScrapes } from "../status/last-scrapes.ts";
 import type { StatusSection } from "../status/status-document.ts";
-import { envoySection, processSection } from "../status/status-sections.ts";
+import { envoySection, processSection, restartsSection } from "../status/status-sections.ts";
 import { realClock } from "../system/clock.ts";
 import { memoryLimit } from "../system/memory-limit.ts";
 import { ownResources } from "../system/own-resources.ts";
 import { ownUsage } from "../system/own-usage.ts";
+import { residentBytesOf } from "../system/process-memory.ts";
 import type { AgentParts } from "./agent.ts";
 import { certificateSection, controlPlaneSection } from "./control-plane-sections.ts";
 import type { ControlPlaneParts } from "./control-plane-stage.ts";
+import { stopSection } from "./stop-section.ts";
 
 /** What `/status` shows beside readiness; a part that has something to tell adds its section here. */
-export function statusPage({ config, build, envoy, events, controlPlane }: AgentParts) {
+export function statusPage({ config, build, envoy, events, controlPlane }: AgentParts, scrapes: LastScrapes) {
   const started = realClock.monotonic();
   return {
     title: `pilotfish ${config.node.id}`,
     sections: () => {
       const now = realClock.monotonic();
       const usage = ownUsage();
+      const snapshot = envoy.snapshot();
       return [
-        envoySection(envoy.snapshot(), now),
+        envoySection(snapshot, now),
+        ...(snapshot.history === undefined ? [] : [restartsSection(snapshot.history, now)]),
         processSection({
           version: build.version,
           commit: build.commit,
@@ -26,16 +32,25 @@ export function statusPage({ config, build, envoy, events, controlPlane }: Agent
           upMs: now - started,
           residentBytes: usage.residentBytes,
           heapBytes: usage.heapUsedBytes,
+          envoyBytes: memoryOfEnvoy(snapshot),
           memoryLimitBytes: memoryLimit(),
           openFiles: usage.openFiles,
           maxFiles: usage.maxFiles,
           timers: ownResources().timers,
         }),
         ...controlPlaneSections(controlPlane(), now),
+        stopSection(snapshot, config.stop, now),
+        scrapes.section(),
         events.section(),
       ];
     },
   };
+}
+
+/** Of all its processes: during a hot restart there are two. */
+function memoryOfEnvoy({ processes }: EnvoySnapshot): number | undefined {
+  const sizes = processes.flatMap(({ pid }) => (pid === undefined ? [] : [residentBytesOf(pid) ?? 0]));
+  return sizes.length === 0 ? undefined : sizes.reduce((sum, size) => sum + size, 0);
 }
 
 /** Nothing when the bootstrap needs no control plane. */

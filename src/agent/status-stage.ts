@@ -34,6 +34,8 @@ export function statusStage(parts: AgentParts): Stage {
 async function statusDeps(parts: AgentParts) {
   const { config, log, envoy, admin, facts, metrics, onBug } = parts;
   const { serveMergedMetrics, serveOwnMetrics } = await import("../metrics/serve-metrics.ts");
+  const { LastScrapes } = await import("../status/last-scrapes.ts");
+  const scrapes = new LastScrapes(realClock);
   return {
     config,
     clock: realClock,
@@ -63,9 +65,10 @@ async function statusDeps(parts: AgentParts) {
       clock: realClock,
       log: log.scoped("metrics"),
       envoy: () => envoyStats(parts),
+      onReport: (results) => scrapes.note(results),
     }),
     debugConfig: () => withoutSecrets(config),
-    page: statusPage(parts),
+    page: statusPage(parts, scrapes),
     onBug,
   };
 }

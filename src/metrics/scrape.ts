@@ -25,6 +25,8 @@ export interface ScrapeDeps {
   readonly signal: AbortSignal;
   /** Told once for each source, as soon as it is done. */
   readonly onResult: (source: Source, failure: FailureCause | undefined, text: string) => void;
+  /** Told once, when all sources are done. */
+  readonly onReport?: ((results: readonly SourceResult[]) => void) | undefined;
   /** Our own page could not be made: a bug, but no reason to keep the others' from the scraper. */
   readonly onOwnFailure: (error: unknown) => void;
 }
@@ -60,6 +62,7 @@ export async function scrape(deps: ScrapeDeps): Promise<void> {
       const seconds = (clock.monotonic() - started) / 1000;
       results[index + 1] = { tally, seconds, failure };
     }
+    deps.onReport?.(results);
     page.finish();
     writer.text(`${reportLines(results)}${agreed.form === "openmetrics" ? "# EOF\n" : ""}`);
     const left = Math.max(1_000, started + budget + 1_000 - clock.monotonic());

@@ -3,6 +3,7 @@ import type { AgentConfig } from "../config/agent-config.ts";
 import type { Log } from "../foundation/log.ts";
 import type { Clock } from "../foundation/time.ts";
 import type { AgentMetrics } from "./agent-metrics.ts";
+import type { SourceResult } from "./scrape-report.ts";
 import { type EnvoyStats, refusalOf, type Source } from "./scrape-sources.ts";
 import type { FailureCause } from "./tally.ts";
 
@@ -13,6 +14,8 @@ export interface MergedMetricsDeps {
   readonly metrics: AgentMetrics;
   readonly clock: Clock;
   readonly log: Log;
+  /** Told of every scrape that reached its end, for the status page. */
+  readonly onReport?: (results: readonly SourceResult[]) => void;
   /** Undefined while there is no Envoy to ask. */
   readonly envoy: () => EnvoyStats | undefined;
 }
@@ -65,7 +68,7 @@ export function serveMergedMetrics(deps: MergedMetricsDeps): Handler {
 }
 
 async function answer(
-  { config, metrics, clock, envoy, log }: MergedMetricsDeps,
+  { config, metrics, clock, envoy, log, onReport }: MergedMetricsDeps,
   request: IncomingMessage,
   response: ServerResponse,
   told: (source: Source, failure: FailureCause | undefined, text: string) => void,
@@ -79,6 +82,7 @@ async function answer(
     clock,
     own: () => metrics.text(),
     signal: gone.signal,
+    onReport,
     onOwnFailure: (error) => {
       metrics.count("istio_agent_scrape_failures_total", { type: "agent" });
       log.error("internal error: cannot print our own metrics", { error });

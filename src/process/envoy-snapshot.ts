@@ -16,6 +16,25 @@ export interface EnvoySnapshot {
   readonly reason: string;
   /** All processes that are there, newest first. */
   readonly processes: readonly EpochSnapshot[];
+  /** What became of the restarts so far, oldest first; undefined where there can be none. */
+  readonly history?: readonly RestartRecord[];
+}
+
+/** One restart that was asked for, or that a crash made necessary. */
+export interface RestartRecord {
+  /** Monotonic time at which it was over. */
+  readonly at: Millis;
+  /** "SIGHUP", "POST /hot-restart", "changed: bootstrap", "Envoy was killed by SIGSEGV". */
+  readonly cause: string;
+  /** In words: "restarted", "refused: …", "failed: …". */
+  readonly outcome: string;
+  /** How: "hot-restart", "swap", "crash-restart"; undefined when nothing was started. */
+  readonly by: string | undefined;
+  /** The epoch that serves since; undefined when it stayed what it was. */
+  readonly epoch: number | undefined;
+  readonly tookMs: Millis | undefined;
+  /** It did not do what was asked. */
+  readonly bad?: boolean;
 }
 
 export interface EpochSnapshot {

@@ -1,5 +1,5 @@
 import type { Millis } from "../foundation/time.ts";
-import type { EnvoySnapshot } from "../process/envoy-snapshot.ts";
+import type { EnvoySnapshot, RestartRecord } from "../process/envoy-snapshot.ts";
 import type { Verdict } from "./readiness.ts";
 import type { Fact, Mood, StatusSection } from "./status-document.ts";
 
@@ -70,6 +70,31 @@ export function envoySection(snapshot: EnvoySnapshot, now: Millis): StatusSectio
   };
 }
 
+/** The restarts so far and their causes, newest first. */
+export function restartsSection(history: readonly RestartRecord[], now: Millis): StatusSection {
+  return {
+    key: "restarts",
+    title: "Restarts of Envoy",
+    facts: [],
+    table: {
+      columns: [
+        { key: "agoMs", label: "ago", unit: "ms" },
+        { key: "cause", label: "cause" },
+        { key: "outcome", label: "outcome" },
+        { key: "by", label: "by" },
+        { key: "epoch", label: "epoch" },
+        { key: "tookMs", label: "took", unit: "ms" },
+      ],
+      rows: history.toReversed().map(({ at, cause, outcome, by, epoch, tookMs, bad }) => ({
+        cells: [now - at, cause, outcome, by ?? "-", epoch ?? "-", tookMs],
+        mood: bad === true ? "bad" : "good",
+      })),
+      wide: true,
+      empty: "none so far",
+    },
+  };
+}
+
 export interface ProcessFacts {
   readonly version: string;
   readonly commit: string;
@@ -77,6 +102,8 @@ export interface ProcessFacts {
   readonly upMs: Millis;
   readonly residentBytes: number | undefined;
   readonly heapBytes: number;
+  /** Of all processes of Envoy together; undefined while there is none. */
+  readonly envoyBytes?: number | undefined;
   /** Of the cgroup; undefined when there is none. */
   readonly memoryLimitBytes?: number | undefined;
   readonly openFiles: number | undefined;
@@ -91,6 +118,8 @@ const NEARLY = 0.9;
 /** We ourselves. */
 export function processSection(facts: ProcessFacts): StatusSection {
   const { residentBytes: used, memoryLimitBytes: limit, openFiles, maxFiles } = facts;
+  // The limit is the container's: Envoy's memory counts as well.
+  const together = used === undefined ? undefined : used + (facts.envoyBytes ?? 0);
   const full = (value: number | undefined, most: number | undefined): Pick<Fact, "mood"> =>
     value !== undefined && most !== undefined && most > 0 && value > most * NEARLY ? { mood: "bad" } : {};
   return {
@@ -100,8 +129,11 @@ export function processSection(facts: ProcessFacts): StatusSection {
       { key: "version", label: "version", value: `${facts.version} (${facts.commit})` },
       { key: "nodeId", label: "node", value: facts.nodeId },
       { key: "upMs", label: "up", value: facts.upMs, unit: "ms" },
-      { key: "residentBytes", label: "memory", value: used, unit: "bytes", ...full(used, limit) },
+      { key: "residentBytes", label: "memory", value: used, unit: "bytes", ...full(together, limit) },
       { key: "heapBytes", label: "of it heap", value: facts.heapBytes, unit: "bytes" },
+      ...(facts.envoyBytes === undefined
+        ? []
+        : [{ key: "envoyBytes", label: "Envoy's memory", value: facts.envoyBytes, unit: "bytes" as const }]),
       ...(limit === undefined
         ? []
         : [{ key: "memoryLimitBytes", label: "limit", value: limit, unit: "bytes" as const }]),

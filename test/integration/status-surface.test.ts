@@ -44,6 +44,24 @@ describe("status", () => {
     expect((await ask({ port: ports.readiness }, "/status")).status).toBe(404);
   });
 
+  test("the plan of the stop, the last scrape of each source, the memory of Envoy beside ours", async () => {
+    await start({ env: { TERMINATION_GRACE_PERIOD: "60s" } });
+    await ask({ port: ports.status }, "/stats/prometheus");
+    const page = await ask({ port: ports.status }, "/status?format=text");
+    expect(page.body).toMatch(
+      /\nStop, if it were now\n.*after +5\.0 s\n.*after +55\.0 s\n.*after +59\.0 s\n.*1 min 0 s\n/,
+    );
+    expect(page.body).toMatch(
+      /\nLast scrape of each source\n {2}scrapes so far +1\n.*\n\+ agent .*\n\+ envoy .* [\d.]+ kB +\d+ +whole\n/,
+    );
+    expect(page.body).toMatch(/\n {2}Envoy's memory +\d+\.\d MB\n/);
+    await ask(socket(), "/drain", { method: "POST" });
+    const draining = await ask({ port: ports.status }, "/status?format=text");
+    expect(draining.body).toMatch(
+      /\nStop\n~ because +draining: asked to drain\n {2}draining for .*\n.*may leave in .*\n/,
+    );
+  });
+
   test("nobody there: 69", async () => {
     await start();
     const [nobody] = [ports.app + 1];

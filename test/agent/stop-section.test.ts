@@ -1,0 +1,42 @@
+import { expect, test } from "vitest";
+import { stopSection } from "../../src/agent/stop-section.ts";
+import type { EnvoySnapshot } from "../../src/process/envoy-snapshot.ts";
+import { statusText } from "../../src/status/status-text.ts";
+
+const limits = {
+  grace: 30_000,
+  terminationDrain: undefined,
+  minDrain: 5_000,
+  minimumDrain: 5_000,
+  exitOnZeroConnections: false,
+};
+const live: EnvoySnapshot = { state: "live", epoch: 0, pid: 1, since: 500, reason: "", processes: [] };
+const text = (snapshot: EnvoySnapshot, now: number, more: object = {}): string =>
+  statusText([stopSection(snapshot, { ...limits, ...more }, now)], { colour: false });
+
+test("what the plan would be, while nobody wants to stop", () => {
+  expect(text(live, 99_000)).toBe(`Stop, if it were now
+  called pod may leave after   5.0 s
+  SIGTERM to Envoy after       25.0 s
+  SIGKILL to Envoy after       29.0 s
+  end of grace after           30.0 s
+  grace period                 30.0 s
+  asked at most                -
+  until no connection is left  no
+`);
+});
+
+test("what it is while draining, counted from now", () => {
+  const draining: EnvoySnapshot = { ...live, state: "draining", since: 10_000, reason: "draining: SIGTERM" };
+  expect(text(draining, 17_000, { terminationDrain: 12_000 })).toBe(`Stop
+~ because                      draining: SIGTERM
+  draining for                 7.0 s
+  called pod may leave         now
+  SIGTERM to Envoy in          5.0 s
+  SIGKILL to Envoy in          9.0 s
+  end of grace in              23.0 s
+  grace period                 30.0 s
+  asked at most                12.0 s
+  until no connection is left  no
+`);
+});
