@@ -74,9 +74,9 @@ export class FamilyLines {
     this.#open = this.#grouped ? new LineStore() : noLines;
     this.#checks = to === "openmetrics" || isGrouped(naming.type);
     if (naming.type === "stateset" && to === "openmetrics") facts.sink.unclean();
-    const [only, ...more] = naming.suffixes;
+    const only = naming.suffixes.length === 1 ? naming.suffixes[0] : undefined;
     const ruled = to === "openmetrics" && (only?.kind === "total" || only?.kind === "info");
-    this.#simple = only?.suffix === "" && more.length === 0 && only.side === undefined && !ruled && !this.#grouped;
+    this.#simple = only?.suffix === "" && only.side === undefined && !ruled && !this.#grouped;
   }
 
   get name(): string {
@@ -236,7 +236,8 @@ export class FamilyLines {
   /** The family is over. */
   close(): void {
     this.#closeGroup(noBytes, 0, 0);
-    for (const [name, lines] of this.#sides ?? []) this.#facts.side(name, lines);
+    if (this.#sides === undefined) return;
+    for (const [name, lines] of this.#sides) this.#facts.side(name, lines);
     this.#sides = undefined;
   }
 

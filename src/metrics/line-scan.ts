@@ -97,6 +97,12 @@ export class LineScan {
     return true;
   }
 
+  /** The name that was just found begins with `prefix`, which is the likely one from now on. */
+  adopt(prefix: Uint8Array): void {
+    this.#prefix = prefix;
+    this.prefixed = true;
+  }
+
   /** No time stamp, no trailing comma, no reserved label: nothing that one of the forms could object to. */
   get bare(): boolean {
     return this.timeStart === 0 && !this.trailingComma && !this.reserved;

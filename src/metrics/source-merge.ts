@@ -96,16 +96,15 @@ export class SourceMerge {
     while (at < end && !this.#sawEnd) {
       const first = bytes[at];
       if (first !== HASH && first !== LF && scan.scan(bytes, at, this.#family?.prefix ?? noPrefix)) {
-        const from = this.#family?.accepts(bytes, at, run) ?? -1;
+        let from = this.#family?.accepts(bytes, at, run) ?? -1;
+        if (from < 0 && scan.bare && this.#family?.owns(bytes, at) !== true) {
+          this.#family?.flush(bytes, run, at);
+          run = at;
+          from = this.#first(bytes, at);
+        }
         if (from >= 0) {
           run = from;
           at = scan.end + 1;
-          continue;
-        }
-        if (scan.bare && this.#family?.owns(bytes, at) !== true) {
-          this.#family?.flush(bytes, run, at);
-          this.#open(bytes.toString("latin1", at, scan.nameEnd), bytes, at);
-          run = at;
           continue;
         }
       }
@@ -114,6 +113,14 @@ export class SourceMerge {
       at = run;
     }
     if (!this.#sawEnd) this.#family?.flush(bytes, run, end);
+  }
+
+  /** The line that was just scanned opens a family; as FamilyLines.accepts. */
+  #first(bytes: Buffer, at: number): number {
+    this.#open(bytes.toString("latin1", at, this.#scan.nameEnd), bytes, at);
+    if (this.#family === undefined) return -1;
+    this.#scan.adopt(this.#family.prefix);
+    return this.#family.accepts(bytes, at, at);
   }
 
   /**
