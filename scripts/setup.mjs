@@ -2,10 +2,10 @@
 // Debian). Plain JavaScript, because it runs on the system's Node before ours is there. Each step says what it does
 // and is skipped when it is done already.
 //
-//   node scripts/setup.mjs [quick|demo|test]
+//   node scripts/setup.mjs [quick|demo|test|faults]
 //
 // quick: packages and bundle. demo: also a real Envoy. test: also the system packages, and the programs that judge
-// our metrics (Python's strict parser, Prometheus, its Go parser).
+// our metrics (Python's strict parser, Prometheus, its Go parser). faults: also what only the long cases use.
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -34,9 +34,9 @@ function packages() {
   execFileSync(program, [...first, "install", ...flags], { stdio: ["ignore", 2, 2] });
 }
 
-function systemPackages() {
-  const wanted = readFileSync("scripts/system-packages.txt", "utf8")
-    .split("\n")
+function systemPackages(...lists) {
+  const wanted = lists
+    .flatMap((list) => readFileSync(join("scripts", list), "utf8").split("\n"))
     .map((line) => line.trim())
     .filter((line) => line !== "" && !line.startsWith("#"));
   if (process.getuid?.() !== 0 || !existsSync("/etc/debian_version")) {
@@ -69,10 +69,10 @@ try {
   packages();
   run("build.mjs", "--if-changed");
   if (goal !== "quick") run("fetch-envoy.mjs");
-  if (goal === "test") {
+  if (goal === "test" || goal === "faults") {
     // Tests change Envoy's binary to the release before and back.
     run("fetch-envoy.mjs", JSON.parse(readFileSync("scripts/envoy.json", "utf8")).previous);
-    systemPackages();
+    systemPackages("system-packages.txt", ...(goal === "faults" ? ["system-packages-faults.txt"] : []));
     run("setup-python.mjs");
     run("fetch-prometheus.mjs");
     run("build-golang.mjs");

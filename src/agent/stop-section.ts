@@ -15,8 +15,13 @@ export function stopSection(snapshot: EnvoySnapshot, limits: DrainLimits, now: M
       ...(draining ? [{ key: "drainingMs", label: "draining for", value: now - plan.at, unit: "ms" as const }] : []),
       ...moments(plan, draining ? now : 0, draining),
       { key: "graceMs", label: "grace period", value: limits.grace, unit: "ms" },
-      { key: "terminationDrainMs", label: "asked at most", value: limits.terminationDrain ?? "-", unit: "ms" },
-      { key: "untilZero", label: "until no connection is left", value: limits.exitOnZeroConnections },
+      {
+        key: "terminationDrainMs",
+        label: "terminationDrainDuration",
+        value: limits.terminationDrain ?? "not set",
+        unit: "ms",
+      },
+      { key: "untilZero", label: "waits for the last connection", value: limits.exitOnZeroConnections },
     ],
   };
 }

@@ -16,27 +16,27 @@ const text = (snapshot: EnvoySnapshot, now: number, more: object = {}): string =
 
 test("what the plan would be, while nobody wants to stop", () => {
   expect(text(live, 99_000)).toBe(`Stop, if it were now
-  called pod may leave after   5.0 s
-  SIGTERM to Envoy after       25.0 s
-  SIGKILL to Envoy after       29.0 s
-  end of grace after           30.0 s
-  grace period                 30.0 s
-  asked at most                -
-  until no connection is left  no
+  called pod may leave after     5.0 s
+  SIGTERM to Envoy after         25.0 s
+  SIGKILL to Envoy after         29.0 s
+  end of grace after             30.0 s
+  grace period                   30.0 s
+  terminationDrainDuration       not set
+  waits for the last connection  no
 `);
 });
 
 test("what it is while draining, counted from now", () => {
   const draining: EnvoySnapshot = { ...live, state: "draining", since: 10_000, reason: "draining: SIGTERM" };
   expect(text(draining, 17_000, { terminationDrain: 12_000 })).toBe(`Stop
-~ because                      draining: SIGTERM
-  draining for                 7.0 s
-  called pod may leave         now
-  SIGTERM to Envoy in          5.0 s
-  SIGKILL to Envoy in          9.0 s
-  end of grace in              23.0 s
-  grace period                 30.0 s
-  asked at most                12.0 s
-  until no connection is left  no
+~ because                        draining: SIGTERM
+  draining for                   7.0 s
+  called pod may leave           now
+  SIGTERM to Envoy in            5.0 s
+  SIGKILL to Envoy in            9.0 s
+  end of grace in                23.0 s
+  grace period                   30.0 s
+  terminationDrainDuration       12.0 s
+  waits for the last connection  no
 `);
 });
