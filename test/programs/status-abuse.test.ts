@@ -64,6 +64,19 @@ function hold(first: string, localAddress: string): Promise<Socket> {
   });
 }
 
+/** Sends `first`, then `drop` again and again until the server has had enough; what it said. */
+async function drip(first: string, drop: string): Promise<string> {
+  const socket = await hold(first, "127.0.0.1");
+  let answer = "";
+  socket.setEncoding("latin1").on("data", (text: string) => {
+    answer += text;
+  });
+  const drops = setInterval(() => socket.write(drop), 100);
+  await new Promise((resolve) => socket.once("close", resolve));
+  clearInterval(drops);
+  return answer;
+}
+
 describe("many connections", () => {
   beforeEach(() => start());
   afterEach(finish);
@@ -181,7 +194,22 @@ describe("one bad client", () => {
     expect(await raw(text, answer.source === "^HTTP\\/1\\.1 200 " ? answer : undefined)).toMatch(answer);
   });
 
-  test("headers that come drop by drop and a body that never comes end by our clock", async () => {
+  test("headers and a body that come drop by drop, always just in time, end by our clock; probes are answered", async () => {
+    const drips = [
+      drip("GET /healthz/ready HTTP/1.1\r\nHost: x\r\n", "X-A: b\r\n"),
+      drip("POST /drain HTTP/1.1\r\nHost: x\r\nContent-Length: 4000\r\n\r\n", "x"),
+    ];
+    let over = false;
+    const all = Promise.all(drips).finally(() => {
+      over = true;
+    });
+    const statuses = new Set<number>();
+    while (!over) statuses.add((await probe(KUBELET_WAITS)).status);
+    expect((await all).map((one) => /^HTTP\/1\.1 (\d+)/.exec(one)?.[1])).toEqual(["408", "408"]);
+    expect(statuses).toEqual(new Set([200]));
+  });
+
+  test("headers that stop and a body that never comes end by our clock", async () => {
     const [headers, body] = await Promise.all([
       raw("GET /healthz/ready HTTP/1.1\r\nHost: x\r\n"),
       raw("POST /drain HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nx"),
