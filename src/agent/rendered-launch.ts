@@ -124,10 +124,9 @@ class OneLaunch implements RenderedLaunch {
   write(): void {
     const { config, rendered, serial } = this.#parts;
     const { directory } = config.bootstrap;
-    // Our sockets stand there too, also when the user's own file needs no copy.
-    makeDirectory(directory);
-    // The user's own file serves for the very first start only: later it may have become another one.
-    if (rendered.usedAsItIs !== undefined && serial === 0 && this.#starts === 0) return;
+    // The user's own file serves for the very first start only: later it may have become another one. Our sockets
+    // stand in the directory all the same.
+    if (rendered.usedAsItIs !== undefined && serial === 0 && this.#starts === 0) return makeDirectory(directory);
     this.#path ??= writeBootstrap({ ...rendered, usedAsItIs: undefined }, directory, serial);
   }
 

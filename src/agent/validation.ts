@@ -1,4 +1,5 @@
 import type { AgentConfig } from "../config/agent-config.ts";
+import { readJson } from "../config/structured-text.ts";
 import { environmentForEnvoy, envoyArguments, type LaunchFiles } from "../process/envoy-command-line.ts";
 import { type Finished, runProgram } from "../system/programs.ts";
 
@@ -25,7 +26,7 @@ export type Validation =
 export async function validate({ config, env, files }: ValidationCall): Promise<Validation> {
   const args = ["--mode", "validate", ...envoyArguments(config, files)];
   return validationIn(
-    await runProgram(config.envoy.binaryPath, args, {
+    await runProgram(config.envoy.binaryPath, withOwnLog(args), {
       environment: environmentForEnvoy(env),
       timeout: VALIDATE_WITHIN,
     }),
@@ -46,12 +47,38 @@ export function validationIn({ exit, stdout, stderr }: Finished): Validation {
   }
 }
 
-/** The line in which Envoy says what it minds: the last critical or error line, else the last line. */
+/** `%j` is the message as a JSON string without its quotes: one line each, whatever is in it. */
+const LOG_FORMAT = "%l %j";
+
+const withOwnLog = (args: readonly string[]): readonly string[] =>
+  args.map((word, index) => (args[index - 1] === "--log-format" ? LOG_FORMAT : word));
+
+/** What Envoy minds: its last critical or error message, else its last line. */
 function lastWords(text: string): string {
   const lines = text
     .split("\n")
     .map((line) => line.trim())
     .filter((line) => line !== "");
-  const telling = lines.findLast((line) => /critical|error/i.test(line)) ?? lines.at(-1) ?? "it does not say why";
-  return telling.slice(0, 2_000);
+  const message = lines.flatMap((line) => /^(?:critical|error) (.+)$/.exec(line)?.[1] ?? []).at(-1);
+  const telling = message === undefined ? lines.findLast((line) => /critical|error/i.test(line)) : unescaped(message);
+  return withoutDump(telling ?? lines.at(-1) ?? "it does not say why").slice(0, 2_000);
+}
+
+function unescaped(message: string): string {
+  const read = readJson(`"${message}"`);
+  return read.ok && typeof read.value === "string" ? read.value : message;
+}
+
+/**
+ * Envoy repeats the document that it minds, whole, as JSON or as protobuf's text: keys and tokens may stand in it, and
+ * this goes into the log. Its text for people has blanks of chance between the words.
+ */
+function withoutDump(message: string): string {
+  return message
+    .replace(/^.*?error initializing configuration '[^']*': /s, "")
+    .replace(/^goo\.gle\/debug\w+.*?\n: /s, "")
+    .replace(/:? *goo\.gle\/debug\w+.*$/s, "")
+    .replace(/\): \{.*$/s, ")")
+    .replace(/\s+/g, " ")
+    .trim();
 }

@@ -207,3 +207,24 @@ test.each([
 ])("a validation's end: %s", (_title, finished, wanted) => {
   expect(validationIn(finished)).toEqual(wanted);
 });
+
+test.each([
+  [
+    "JSON behind it",
+    'Unable to parse JSON as proto (INVALID_ARGUMENT:  invalid JSON @ x): {\\"key\\":\\"SECRET\\"}',
+    "Unable to parse JSON as proto (INVALID_ARGUMENT: invalid JSON @ x)",
+  ],
+  [
+    "protobuf's text before it",
+    'goo.gle/debugstr  \\nsecrets {\\n  inline_string: \\"SECRET\\"\\n}\\n: Proto constraint validation failed (Name: too short)',
+    "Proto constraint validation failed (Name: too short)",
+  ],
+  [
+    "protobuf's text behind it",
+    "Invalid duration: Expected positive duration: goo.gle/debugstr   \\nseconds: -1\\nkey: SECRET\\n",
+    "Invalid duration: Expected positive duration",
+  ],
+])("Envoy's words without the document that they repeat: %s", (_title, said, words) => {
+  const stderr = `critical error initializing configuration 'c.json': ${said}\n`;
+  expect(validationIn({ exit: { how: "exited", code: 1 }, stdout: "", stderr })).toEqual({ is: "refused", words });
+});

@@ -169,10 +169,13 @@ describe("the bootstrap", () => {
     const serving = await bench.serve(launches, hot());
     const shared = readSharedMemory({ baseId });
     expect(shared).toMatchObject({ is: "known", initializing: false });
-    bench.writeCustom({ stats_flush_interval: "never" });
+    const secrets = [{ name: "k", tls_certificate: { private_key: { inline_string: "a secret" } } }];
+    bench.writeCustom({ stats_flush_interval: "never", static_resources: { secrets } });
     const prepared = await launches.prepare(plain, serving);
     expect(prepared).toMatchObject({ is: "refused", check: "bootstrap" });
-    expect(prepared.is === "refused" && prepared.why).toMatch(/^Envoy refuses it: .*never/s);
+    expect(prepared.is === "refused" && prepared.why).toMatch(
+      /^Envoy refuses it: Unable to parse JSON as proto .*stats_flush_interval.*must start with an integer\)$/,
+    );
     expect(bench.bootstrapFiles()).toEqual([]);
     expect(readSharedMemory({ baseId })).toEqual(shared);
     expect(await bench.state()).toBe("LIVE");
