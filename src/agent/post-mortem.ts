@@ -1,14 +1,17 @@
 import { postMortem, TERMINATION_MESSAGE_LIMIT } from "../status/post-mortem.ts";
-import { envoySection } from "../status/status-sections.ts";
+import { statusJson } from "../status/status-document.ts";
 import { realClock } from "../system/clock.ts";
 import { writeTerminationMessage } from "../system/termination-log.ts";
 import type { AgentParts } from "./agent.ts";
+import { stateSections } from "./status-page.ts";
 
 /**
- * After an end that nobody asked for: the reason and the last events, where `kubectl describe pod` shows them. The
- * reason is the last line that was worth an error.
+ * After an end that nobody asked for: the reason, the last events and how everything stood, where `kubectl describe pod`
+ * shows them; how everything stood also in the log, which has the others already. The reason is the last line that was
+ * worth an error.
  */
-export function leavePostMortem({ envoy, events }: AgentParts, exitCode: number): void {
+export function leavePostMortem(parts: AgentParts, exitCode: number): void {
+  const { log, events } = parts;
   const { all } = events;
   const now = realClock.monotonic();
   const ending = {
@@ -17,5 +20,7 @@ export function leavePostMortem({ envoy, events }: AgentParts, exitCode: number)
     exitCode,
     upMs: now - (all[0]?.since ?? now),
   };
-  writeTerminationMessage(postMortem(ending, all, [envoySection(envoy.snapshot(), now)], TERMINATION_MESSAGE_LIMIT));
+  const state = stateSections(parts, ending.upMs);
+  log.info("State at the end", statusJson(state));
+  writeTerminationMessage(postMortem(ending, all, state, TERMINATION_MESSAGE_LIMIT));
 }

@@ -14,37 +14,47 @@ import type { ControlPlaneParts } from "./control-plane-stage.ts";
 import { stopSection } from "./stop-section.ts";
 
 /** What `/status` shows beside readiness; a part that has something to tell adds its section here. */
-export function statusPage({ config, build, envoy, events, controlPlane }: AgentParts, scrapes: LastScrapes) {
+export function statusPage(parts: AgentParts, scrapes: LastScrapes) {
+  const { config, envoy, events } = parts;
   const started = realClock.monotonic();
   return {
     title: `pilotfish ${config.node.id}`,
     sections: () => {
       const now = realClock.monotonic();
-      const usage = ownUsage();
-      const snapshot = envoy.snapshot();
       return [
-        envoySection(snapshot, now),
-        ...(snapshot.history === undefined ? [] : [restartsSection(snapshot.history, now)]),
-        processSection({
-          version: build.version,
-          commit: build.commit,
-          nodeId: config.node.nodeId,
-          upMs: now - started,
-          residentBytes: usage.residentBytes,
-          heapBytes: usage.heapUsedBytes,
-          envoyBytes: memoryOfEnvoy(snapshot),
-          memoryLimitBytes: memoryLimit(),
-          openFiles: usage.openFiles,
-          maxFiles: usage.maxFiles,
-          timers: ownResources().timers,
-        }),
-        ...controlPlaneSections(controlPlane(), now),
-        stopSection(snapshot, config.stop, now),
+        ...stateSections(parts, now - started),
+        stopSection(envoy.snapshot(), config.stop, now),
         scrapes.section(),
         events.section(),
       ];
     },
   };
+}
+
+/** How everything stands; also what is left behind after an unexpected end. */
+export function stateSections(parts: AgentParts, upMs: Millis): readonly StatusSection[] {
+  const { config, build, envoy, controlPlane } = parts;
+  const now = realClock.monotonic();
+  const usage = ownUsage();
+  const snapshot = envoy.snapshot();
+  return [
+    envoySection(snapshot, now),
+    ...(snapshot.history === undefined ? [] : [restartsSection(snapshot.history, now)]),
+    processSection({
+      version: build.version,
+      commit: build.commit,
+      nodeId: config.node.nodeId,
+      upMs,
+      residentBytes: usage.residentBytes,
+      heapBytes: usage.heapUsedBytes,
+      envoyBytes: memoryOfEnvoy(snapshot),
+      memoryLimitBytes: memoryLimit(),
+      openFiles: usage.openFiles,
+      maxFiles: usage.maxFiles,
+      timers: ownResources().timers,
+    }),
+    ...controlPlaneSections(controlPlane(), now),
+  ];
 }
 
 /** Of all its processes: during a hot restart there are two. */

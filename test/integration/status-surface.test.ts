@@ -126,5 +126,8 @@ test("after an end that nobody asked for the termination message says why", {
   const lines = readFileSync(join(proxy.folder.path, "message"), "utf8").split("\n");
   expect(lines[0]).toMatch(/^Envoy .*SIGKILL.* \(exit code 1, after \d/);
   expect(lines[0]).not.toContain("exitCode");
+  expect(lines).toContain("pilotfish");
+  // The log has the events already; it gets how everything stood.
+  expect(proxy.output).toMatch(/was killed by SIGKILL[\s\S]*State at the end .*"?residentBytes"?[=:]\d+/);
   expect(lines.some((line) => line.includes("envoy: Envoy is live"))).toBe(true);
 });

@@ -246,6 +246,14 @@ describe("post-mortem", () => {
     expect(text.endsWith("at most     1024\n")).toBe(true);
   });
 
+  test("many events leave room for the page", () => {
+    const many = new LifecycleEvents(clock);
+    for (let one = 0; one < 50; one++) many.add("envoy", `${one} ${"x".repeat(400)}`);
+    const text = postMortem(ending, many.all, document(), TERMINATION_MESSAGE_LIMIT);
+    expect(text).toContain("49 xxx");
+    expect(text.endsWith("at most     1024\n")).toBe(true);
+  });
+
   test.each([4_096, 300, 100, 78, 77, 20, 5, 0])(
     "never more than %d bytes, whole lines, the reason at least",
     (limit) => {
