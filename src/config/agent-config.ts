@@ -199,6 +199,8 @@ export interface StopSettings {
   readonly grace: Millis;
   /** How long connections may take to end, at most; undefined when nobody set it: then the grace decides. */
   readonly terminationDrain: Millis | undefined;
+  /** Envoy closes its listeners so long after it was told to drain (drainDuration). */
+  readonly envoyDrain: Millis;
   /** --min-drain: how long a pod stays that was called from outside lately. */
   readonly minDrain: Millis;
   /** MINIMUM_DRAIN_DURATION, only with exitOnZeroConnections. */

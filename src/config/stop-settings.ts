@@ -33,6 +33,7 @@ export function readStopSettings(
   const stop: StopSettings = {
     grace: told ?? KUBERNETES_GRACE,
     terminationDrain: proxy.terminationDrainAsked,
+    envoyDrain: proxy.drainDuration,
     minDrain: flags.duration("min-drain", 0) ?? MIN_DRAIN,
     minimumDrain: env.duration("MINIMUM_DRAIN_DURATION"),
     exitOnZeroConnections: env.boolean("EXIT_ON_ZERO_ACTIVE_CONNECTIONS"),

@@ -24,6 +24,8 @@ export interface DrainLimits {
   readonly minimumDrain: Millis;
   /** EXIT_ON_ZERO_ACTIVE_CONNECTIONS. */
   readonly exitOnZeroConnections: boolean;
+  /** Envoy's own drain time (--drain-time-s): told to drain, it closes its listeners when that is over. */
+  readonly envoyDrain: Millis;
   /** Writes a moment of the monotonic clock as people read it; without it the plan counts from the start of the stop. */
   readonly timeOf?: (at: Millis) => string;
 }
@@ -95,6 +97,15 @@ function latestEnd(latest: Millis, earliest: Millis, seen: DrainSight, limits: D
   const asked = limits.terminationDrain !== undefined && !limits.exitOnZeroConnections;
   if (seen.blindSince === undefined || asked) return latest;
   return Math.min(latest, Math.max(earliest, seen.blindSince + BLIND_PATIENCE));
+}
+
+/**
+ * Whether Envoy must be told to keep its listeners open (skip_exit) until it ends: its own drain time may be over
+ * before the callers have heard of the end, and they would be refused.
+ */
+export function keepsListening(limits: DrainLimits): boolean {
+  const stay = limits.exitOnZeroConnections ? limits.minimumDrain : limits.minDrain;
+  return limits.envoyDrain < Math.min(stay, longestDrain(limits));
 }
 
 /** The whole plan of a stop. */

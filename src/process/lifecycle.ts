@@ -1,6 +1,6 @@
 import type { Millis } from "../foundation/time.ts";
 import type { ExitReport } from "../system/programs.ts";
-import { type DrainLimits, drainEnd, planOf, planText, type StopAsk } from "./drain-plan.ts";
+import { type DrainLimits, drainEnd, keepsListening, planOf, planText, type StopAsk } from "./drain-plan.ts";
 
 /*
  * The life of Envoy, as a pure machine: a state and an event give the next state and a list of effects; one driver
@@ -186,7 +186,7 @@ function stopLive(state: StateOf<"live">, event: EventOf<"stop">, now: Millis, l
         reason: stop.reason,
         plan: planText(planOf(stop, unknown, limits), limits),
       }),
-      { run: "drain-listeners", epoch: current.epoch, skipExit: false },
+      { run: "drain-listeners", epoch: current.epoch, skipExit: keepsListening(limits) },
       { run: "count-connections", epoch: current.epoch },
       { run: "arm", epoch: current.epoch, timer: "drain-end", after: drainEnd(stop, unknown, limits).latest - now },
     ],

@@ -5,6 +5,7 @@ import { statusText } from "../../src/status/status-text.ts";
 
 const limits = {
   grace: 30_000,
+  envoyDrain: 45_000,
   terminationDrain: undefined,
   minDrain: 5_000,
   minimumDrain: 5_000,

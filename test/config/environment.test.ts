@@ -64,6 +64,7 @@ describe("what the variables do", () => {
     });
     expect(config.stop).toEqual({
       grace: 30_000,
+      envoyDrain: 45_000,
       terminationDrain: undefined,
       minDrain: 5_000,
       minimumDrain: 5_000,

@@ -258,6 +258,23 @@ describe("POST /quitquitquit", () => {
   });
 });
 
+test("a called pod takes new connections for all of its stay, also when Envoy's own drain is over before", async () => {
+  await start({
+    args: ["--drainDuration=1s", "--parentShutdownDuration=60s", "--min-drain=3s"],
+    static: { listener: { port: ports.listener, to: ports.app, listenHost: "0.0.0.0" } },
+  });
+  await ask({ port: ports.listener }, "/");
+  proxy.signal("SIGTERM");
+  await proxy.said(/Draining/);
+  const { answer } = await hold();
+  const from = performance.now();
+  while (performance.now() < from + 2_000) expect((await ask({ port: ports.listener }, "/")).status).toBe(200);
+  app.release();
+  expect(await answer).toMatchObject({ status: 200 });
+  expect(await ended()).toEqual(["Asked to stop", "Draining", ...idleEnd]);
+  expect(drained()).toBeGreaterThanOrEqual(3_000);
+});
+
 test("inbound only: callers are asked to go, the application's way out is not touched", async () => {
   const [out = 0] = await freePorts(1);
   await start({

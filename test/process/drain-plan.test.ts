@@ -4,6 +4,7 @@ import {
   type DrainLimits,
   type DrainSight,
   drainEnd,
+  keepsListening,
   killGraceOf,
   planOf,
   planText,
@@ -11,6 +12,7 @@ import {
 
 const limits: DrainLimits = {
   grace: 30_000,
+  envoyDrain: 45_000,
   terminationDrain: undefined,
   minDrain: 5_000,
   minimumDrain: 5_000,
@@ -73,6 +75,16 @@ describe("connections that nobody can count", () => {
   });
 });
 
+test.each<readonly [string, DrainLimits, boolean]>([
+  ["Envoy's own drain outlasts the callers' lag", limits, false],
+  ["it ends before they have heard", { ...limits, envoyDrain: 1_000 }, true],
+  ["nobody stays", { ...limits, envoyDrain: 1_000, minDrain: 0 }, false],
+  ["the budget is shorter than either", { ...limits, envoyDrain: 3_000, grace: 3_000 }, false],
+  ["exit on zero has its own minimum", { ...onZero, envoyDrain: 7_000, minimumDrain: 8_000 }, true],
+])("the listeners are kept open: %s", (_title, given, open) => {
+  expect(keepsListening(given)).toBe(open);
+});
+
 describe("the whole plan", () => {
   test("Kubernetes' 30 s: SIGTERM at 25 s, SIGKILL at 29 s, gone before 30 s", () => {
     expect(planOf(stop, called, limits)).toEqual({
@@ -89,6 +101,7 @@ describe("the whole plan", () => {
     const plans = fc.record({
       limits: fc.record({
         grace: fc.integer({ min: 1_000, max: 200_000 }),
+        envoyDrain: duration,
         terminationDrain: fc.option(duration, { nil: undefined }),
         minDrain: duration,
         minimumDrain: duration,

@@ -69,6 +69,7 @@ beforeEach(() => {
     admin: admin as unknown as EnvoyAdmin,
     limits: {
       grace: 30_000,
+      envoyDrain: 45_000,
       terminationDrain: 5_000,
       minDrain: 5_000,
       minimumDrain: 5_000,

@@ -11,6 +11,7 @@ import {
 
 const limits: LifecycleLimits = {
   grace: 30_000,
+  envoyDrain: 45_000,
   terminationDrain: 5_000,
   minDrain: 5_000,
   minimumDrain: 5_000,
