@@ -74,9 +74,9 @@ export function binaryObjection(path: string): string | undefined {
 
 class OneLaunch implements RenderedLaunch {
   readonly #parts: Parts;
-  readonly #settings: string;
   readonly parentShutdown: Millis;
   readonly notices: readonly string[];
+  #settings: string | undefined;
   #path: string | undefined;
   #starts = 0;
   #identity: string | undefined;
@@ -87,7 +87,6 @@ class OneLaunch implements RenderedLaunch {
     const kept = keptParentShutdown(config.envoy);
     this.parentShutdown = kept.time;
     this.notices = [...rendered.notices, ...(kept.notice === undefined ? [] : [kept.notice])];
-    this.#settings = settingsDigest(config, rendered, kept.time);
     this.#identity = fileIdentity(this.binary);
   }
 
@@ -108,6 +107,8 @@ class OneLaunch implements RenderedLaunch {
   }
 
   get digest(): string {
+    // Counted when it is first asked for: the first hash of a process costs a part of its start.
+    this.#settings ??= settingsDigest(this.#parts.config, this.#parts.rendered, this.parentShutdown);
     return launchDigest({ settings: this.#settings, identity: this.#identity });
   }
 

@@ -1,9 +1,11 @@
-import { createHash } from "node:crypto";
 import { statSync } from "node:fs";
+
+/** Loaded at the first hash: it costs a start some milliseconds and more than a megabyte. */
+const sha256 = () => process.getBuiltinModule("node:crypto").createHash("sha256");
 
 /** SHA-256 of texts, hex; the same only when every part is the same. */
 export function textDigest(parts: readonly string[]): string {
-  return createHash("sha256").update(JSON.stringify(parts)).digest("hex");
+  return sha256().update(JSON.stringify(parts)).digest("hex");
 }
 
 /**
@@ -41,7 +43,7 @@ export async function fileDigest(
   const file = await open(path, "r");
   try {
     const before = identityOf(await file.stat({ bigint: true }));
-    const hash = createHash("sha256");
+    const hash = sha256();
     const piece = Buffer.allocUnsafe(PIECE);
     for (;;) {
       const { bytesRead } = await file.read(piece, 0, PIECE);

@@ -1,6 +1,6 @@
-import { randomUUID } from "node:crypto";
 import { closeSync, constants, fstatSync, openSync, readSync, rmSync, writeSync } from "node:fs";
 import { errorCode } from "../foundation/errors.ts";
+import { chance } from "./chance.ts";
 
 /** A small file in memory (/dev/shm), as another program's shared memory appears to us. */
 export interface SharedFile {
@@ -58,7 +58,8 @@ function openPlain(path: string, flags: number): number | undefined {
  * what stands against it (ENOENT, EACCES, EROFS, ENOSPC).
  */
 export function trySharedFile(folder: string, size: number): void {
-  const path = `${folder}/.pilotfish_${randomUUID()}`;
+  // Not node:crypto's: loading it costs a start more than this check does, and O_EXCL guards the name.
+  const path = `${folder}/.pilotfish_${process.pid}_${chance().toString(36).slice(2)}`;
   const file = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600);
   try {
     writeSync(file, Buffer.alloc(size));
