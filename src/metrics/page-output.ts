@@ -71,7 +71,8 @@ export class PageOutput {
       signal.addEventListener("abort", () => resolve(), { once: true });
       this.#into.end();
     });
-    this.#check(signal);
+    // Whoever closes as soon as the last byte is there has the page.
+    if (!this.#response.writableFinished) this.#check(signal);
   }
 
   /** The page can't be finished: the connection is cut, so that nobody takes it for whole. */

@@ -1,38 +1,14 @@
 import type { Transform } from "node:stream";
 import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from "node:zlib";
 import { describeError, errorCode } from "../foundation/errors.ts";
-import { type BodyStream, openBody } from "../system/body-stream.ts";
+import type { BodyStream } from "../system/body-stream.ts";
 import { NotHttp } from "../system/response-framing.ts";
 import { LineCutter } from "./line-cutter.ts";
-import { type Agreed, acceptFor, formOf } from "./negotiate.ts";
+import { formOf } from "./negotiate.ts";
 import type { MergedPage } from "./page.ts";
 import type { Source } from "./scrape-sources.ts";
 import { SourceMerge } from "./source-merge.ts";
 import { CutOff, type Tally } from "./tally.ts";
-
-/** Connects to the first target that answers, and reads the head. */
-export async function openSource(
-  source: Source,
-  agreed: Agreed,
-  seconds: number,
-  signal: AbortSignal,
-): Promise<BodyStream> {
-  const headers = {
-    accept: acceptFor(agreed),
-    // Copying over loopback is cheaper than compressing there and decompressing here.
-    "accept-encoding": "identity",
-    "x-prometheus-scrape-timeout-seconds": seconds.toFixed(3),
-  };
-  for (const [index, to] of source.targets.entries()) {
-    try {
-      return await openBody({ to, path: source.path, headers, signal });
-    } catch (error) {
-      const another = errorCode(error) === "ECONNREFUSED" || errorCode(error) === "EADDRNOTAVAIL";
-      if (!another || index === source.targets.length - 1) throw error;
-    }
-  }
-  throw new CutOff("refused", "there is no address to ask");
-}
 
 /** Reads a source's body into the page; `flush` sends on what came of each piece. Throws what ended it early. */
 export async function readSource(

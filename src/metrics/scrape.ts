@@ -2,10 +2,11 @@ import type { Clock, Millis } from "../foundation/time.ts";
 import { within } from "../foundation/time.ts";
 import type { BodyStream } from "../system/body-stream.ts";
 import type { Agreed } from "./negotiate.ts";
+import { openSource } from "./open-source.ts";
 import { MergedPage } from "./page.ts";
 import type { PageOutput } from "./page-output.ts";
 import type { PageWriter } from "./page-writer.ts";
-import { failureOf, openSource, readSource } from "./read-source.ts";
+import { failureOf, readSource } from "./read-source.ts";
 import { reportFamilies, reportLines, type SourceResult } from "./scrape-report.ts";
 import { deadlines, type Source } from "./scrape-sources.ts";
 import { SourceMerge } from "./source-merge.ts";
@@ -73,12 +74,12 @@ export async function scrape(deps: ScrapeDeps): Promise<void> {
   }
 }
 
-function askAll({ sources, agreed, budget }: ScrapeDeps): readonly Asked[] {
+function askAll({ sources, agreed, budget, clock }: ScrapeDeps): readonly Asked[] {
   const limits = deadlines(sources.length, budget);
   return sources.map((source, index) => {
     const stop = new AbortController();
     const deadline = limits[index] ?? budget;
-    const head = openSource(source, agreed, deadline / 1000, stop.signal);
+    const head = openSource(source, { agreed, seconds: deadline / 1000, signal: stop.signal, clock });
     // Its error is looked at when the source's turn comes.
     head.catch(() => undefined);
     return { source, deadline, stop, head };

@@ -216,6 +216,40 @@ test("more scrapes at once than anybody needs are refused", async () => {
   expect(await metrics.text()).toContain("\npilotfish_scrapes_refused_total 2\n");
 });
 
+test("Envoy's statistics change hands in the middle of a scrape: it asks again, and the page is whole", async () => {
+  let asked = 0;
+  const { scrape, lines } = await start({
+    envoy: (_request, response) => {
+      asked++;
+      if (asked === 1) response.destroy();
+      else if (asked < 4) response.writeHead(503).end("upstream connect error");
+      else response.end("envoy_x 1\n");
+    },
+    applications: ["a 1\n"],
+  });
+  const page = (await scrape()).body.toString();
+  expect([asked, page.includes("\nenvoy_x 1\n"), page.includes("\na 1\n")]).toEqual([4, true, true]);
+  expect(page).toContain('\npilotfish_scrape_source_up{source="envoy"} 1\n');
+  expect(lines).toEqual([]);
+});
+
+test("an Envoy that goes on saying 503 is given up; an application is asked once", async () => {
+  let asked = 0;
+  const { scrape } = await start({
+    envoy: (_request, response) => void response.writeHead(503).end(),
+    applications: [
+      (_request, response) => {
+        asked++;
+        response.writeHead(503).end();
+      },
+      "a 1\n",
+    ],
+  });
+  const page = (await scrape()).body.toString();
+  expect(page).toContain('\npilotfish_scrape_source_failure{source="envoy",cause="status"} 1\n');
+  expect([asked, page.includes("\na 1\n")]).toEqual([1, true]);
+});
+
 test("the report counts what is on the page", async () => {
   const { scrape } = await start({ applications: ["a 1\nb 2\nnot a line at all {\n", "a 9\n# TYPE c counter\nc 1\n"] });
   const { body } = await scrape();

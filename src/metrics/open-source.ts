@@ -1,0 +1,67 @@
+import { errorCode } from "../foundation/errors.ts";
+import { type Clock, type Millis, pause } from "../foundation/time.ts";
+import { type BodyStream, openBody } from "../system/body-stream.ts";
+import { type Agreed, acceptFor } from "./negotiate.ts";
+import type { Source } from "./scrape-sources.ts";
+import { CutOff } from "./tally.ts";
+
+/** How a source is asked. */
+export interface Asking {
+  readonly agreed: Agreed;
+  /** What is left for it; said to the source. */
+  readonly seconds: number;
+  /** Closes the connection at any time. */
+  readonly signal: AbortSignal;
+  readonly clock: Clock;
+}
+
+/**
+ * In a hot restart Envoy's admin, and the listener before it, change hands: for a tenth of a second or so (0 to 130 ms
+ * were seen) nobody answers, or the listener says 503. A scrape that comes just then waits so long, and asks so often.
+ */
+const HANDOVER: Millis = 400;
+const AGAIN: Millis = 25;
+const handedOver = new Error("asked again");
+
+/** Connects to the source and reads the head. Throws what ended it; Envoy is asked again for a moment. */
+export async function openSource(source: Source, asking: Asking): Promise<BodyStream> {
+  const { clock, signal } = asking;
+  if (source.type !== "envoy") return openOnce(source, asking);
+  const until = clock.monotonic() + HANDOVER;
+  for (;;) {
+    const attempt = new AbortController();
+    try {
+      const stream = await openOnce(source, { ...asking, signal: AbortSignal.any([signal, attempt.signal]) });
+      if (stream.head.status !== 503 || clock.monotonic() >= until) return stream;
+    } catch (error) {
+      if (signal.aborted || !isHandover(error) || clock.monotonic() >= until) throw error;
+    }
+    attempt.abort(handedOver);
+    await pause(clock, AGAIN, signal);
+  }
+}
+
+function isHandover(error: unknown): boolean {
+  const code = errorCode(error) ?? "";
+  if (["ECONNREFUSED", "ECONNRESET", "EPIPE", "ENOENT"].includes(code)) return true;
+  return error instanceof Error && error.message === "the answer was cut off";
+}
+
+/** The first of its addresses at which somebody listens. */
+async function openOnce(source: Source, { agreed, seconds, signal }: Asking): Promise<BodyStream> {
+  const headers = {
+    accept: acceptFor(agreed),
+    // Copying over loopback is cheaper than compressing there and decompressing here.
+    "accept-encoding": "identity",
+    "x-prometheus-scrape-timeout-seconds": seconds.toFixed(3),
+  };
+  for (const [index, to] of source.targets.entries()) {
+    try {
+      return await openBody({ to, path: source.path, headers, signal });
+    } catch (error) {
+      const another = errorCode(error) === "ECONNREFUSED" || errorCode(error) === "EADDRNOTAVAIL";
+      if (!another || index === source.targets.length - 1) throw error;
+    }
+  }
+  throw new CutOff("refused", "there is no address to ask");
+}
