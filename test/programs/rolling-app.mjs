@@ -2,7 +2,11 @@
 //   node rolling-app.mjs PORT
 import { createServer } from "node:http";
 
-const server = createServer((_request, response) => response.end("served\n"));
+// `/hold` is never answered.
+const server = createServer((request, response) => {
+  if (request.url === "/hold") process.stdout.write("holding\n");
+  else response.end("served\n");
+});
 // The proxy keeps its connections; one that ends just as it is used would be a failure of ours, not of the proxy.
 server.keepAliveTimeout = 600_000;
 server.listen(Number(process.argv[2]), () => process.stdout.write("listening\n"));

@@ -28,6 +28,8 @@ export interface KubeletOptions {
 }
 
 const MOST_STARTS = 4;
+/** The kubelet gives a container so long even when the pod's time is over (minimumGracePeriodInSeconds), ms. */
+const LEAST_GRACE = 2_000;
 
 /** What happened, in order: `started NAME`, `ready NAME`, `ended NAME 0`, `preStop NAME`, … */
 export type History = readonly string[];
@@ -244,7 +246,8 @@ export class Kubelet {
     if (running === undefined || running.end !== undefined) return;
     if (withHook) await this.#preStop(container);
     running.signal("SIGTERM");
-    const gone = eventually(`${container.name} ends`, () => running.end, Math.max(0, deadline - performance.now()));
+    const left = Math.max(LEAST_GRACE, deadline - performance.now());
+    const gone = eventually(`${container.name} ends`, () => running.end, left);
     await gone.catch(() => {
       this.#history.push(`SIGKILL ${container.name}`);
       running.kill();

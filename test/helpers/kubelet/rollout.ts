@@ -13,6 +13,15 @@ export interface Rollout {
   readonly proxyFlags?: readonly string[];
 }
 
+/** The pod of `deployment`, with this grace period. */
+export function withGrace(seconds: number): JsonObject {
+  const text = JSON.stringify(deployment).replace(
+    '"containers"',
+    `"terminationGracePeriodSeconds":${seconds},"containers"`,
+  );
+  return JSON.parse(text) as JsonObject;
+}
+
 /** A careful author's Deployment: the application serves on while its callers hear of the end. */
 export const deployment: JsonObject = {
   apiVersion: "apps/v1",
