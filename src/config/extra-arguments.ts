@@ -6,7 +6,7 @@ const ours: Readonly<Record<string, string>> = {
   "--config-path": "--customConfigFile",
   "--config-yaml": "ISTIO_BOOTSTRAP_OVERRIDE",
   "--restart-epoch": "nothing: epochs are counted by pilotfish",
-  "--base-id": "nothing: pilotfish chooses it",
+  "--base-id": "--base-id before `--`",
   "--use-dynamic-base-id": "nothing: pilotfish chooses it",
   "--base-id-path": "nothing: pilotfish chooses it",
   "--disable-hot-restart": "nothing: pilotfish decides it",
