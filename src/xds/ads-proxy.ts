@@ -4,6 +4,7 @@ import type { Log } from "../foundation/log.ts";
 import type { Clock } from "../foundation/time.ts";
 import type { GrpcServer, RawCall } from "../protocol/grpc-server.ts";
 import { paths, typeUrls } from "../protocol/names.ts";
+import { markInOneGo } from "../system/memory-return.ts";
 import { peerOf } from "../system/network.ts";
 import { effectiveUid } from "../system/process.ts";
 import { listenUnix, type UnixListener } from "../system/unix-sockets.ts";
@@ -141,6 +142,7 @@ class ForwardingProxy implements AdsProxy {
   }
 
   async #load(): Promise<GrpcServer> {
+    markInOneGo();
     const [{ createGrpcServer }, { ProxyStream: Stream }] = await Promise.all([
       import("../protocol/grpc-server.ts"),
       import("./proxy-stream.ts"),
