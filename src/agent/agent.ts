@@ -19,6 +19,7 @@ import { onSignals } from "../system/early-signals.ts";
 import { ownUsage } from "../system/own-usage.ts";
 import { type PreparedBootstrap, prepareBootstrap } from "./bootstrap-files.ts";
 import { type ControlPlaneParts, controlPlaneFacts, controlPlaneStage } from "./control-plane-stage.ts";
+import { drainsInboundOnly } from "./drain-scope.ts";
 import { endOf } from "./end-of.ts";
 import { envoyStarter } from "./envoy-launch.ts";
 import { lifecycleMetrics } from "./lifecycle-metrics.ts";
@@ -157,7 +158,7 @@ function createEnvoy(
       outbound: new Set([mesh.proxyListenPort]),
     },
     countsConnections: files.facts.stats.countsConnections,
-    inboundOnly: role === "sidecar",
+    inboundOnly: drainsInboundOnly(role, files.facts, mesh.proxyListenPort),
     onChange: lifecycleMetrics(metrics),
     onGone,
     onBug,

@@ -42,6 +42,8 @@ export interface StaticListener {
   readonly name: string;
   /** The first is the main one. */
   readonly addresses: readonly Address[];
+  /** `traffic_direction`; left out when the listener does not say. */
+  readonly direction?: "inbound" | "outbound";
 }
 
 export interface StatsFacts {
@@ -99,7 +101,14 @@ function staticListener(listener: Json): readonly StaticListener[] {
   // An internal listener has no address of its own: nobody outside can reach it.
   if (first === undefined) return [];
   const given = string(field(listener, "name"));
-  return [{ name: given ?? nameOf(first), addresses }];
+  return [{ name: given ?? nameOf(first), addresses, ...directionOf(listener) }];
+}
+
+/** Protobuf's JSON takes the name of an enum's value and its number (envoy.config.core.v3.TrafficDirection). */
+function directionOf(listener: Json): Pick<StaticListener, "direction"> {
+  const said = field(listener, "traffic_direction");
+  if (said === "INBOUND" || said === 1) return { direction: "inbound" };
+  return said === "OUTBOUND" || said === 2 ? { direction: "outbound" } : {};
 }
 
 const nameOf = (at: Address): string => (at.kind === "pipe" ? at.path : `${at.host}_${at.port}`);

@@ -275,6 +275,42 @@ test("a called pod takes new connections for all of its stay, also when Envoy's 
   expect(drained()).toBeGreaterThanOrEqual(3_000);
 });
 
+test("a configuration of one's own that says no direction is drained as a whole", async () => {
+  await start();
+  const { answer } = await hold();
+  proxy.signal("SIGTERM");
+  await proxy.said(/Draining/);
+  await eventually(
+    "callers are asked to go",
+    async () => (await keepAlive(ports.listener)).headers["connection"] === "close",
+  );
+  app.release();
+  expect(await answer).toMatchObject({ status: 200 });
+  await ended();
+});
+
+test("EXIT_ON_ZERO_ACTIVE_CONNECTIONS: an uncalled pod stays its minimum, a busy one until it is not", async () => {
+  const env = {
+    EXIT_ON_ZERO_ACTIVE_CONNECTIONS: "true",
+    MINIMUM_DRAIN_DURATION: "1s",
+    PROXY_CONFIG: '{"terminationDrainDuration": "1s"}',
+  };
+  await start({ env });
+  const { answer } = await hold();
+  const from = performance.now();
+  proxy.signal("SIGTERM");
+  await proxy.said(/Draining/);
+  await eventually("its duration is over", () => performance.now() > from + 2_000);
+  app.release();
+  expect(await answer).toMatchObject({ status: 200 });
+  expect(await ended()).toEqual(["Asked to stop", "Draining", ...idleEnd]);
+  await proxy.done();
+  await start({ env });
+  proxy.signal("SIGTERM");
+  await ended();
+  expect(drained()).toBeGreaterThanOrEqual(1_000);
+});
+
 test("inbound only: callers are asked to go, the application's way out is not touched", async () => {
   const [out = 0] = await freePorts(1);
   await start({
