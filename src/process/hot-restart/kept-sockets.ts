@@ -75,6 +75,8 @@ export class KeptSockets {
   #generation = 0;
   #running: Promise<RefreshOutcome> | undefined;
   #asker: Asker | undefined;
+  /** Of the refresh that runs now. */
+  #asking: Asker | undefined;
 
   constructor(sockets: DatagramSockets, log: Log) {
     this.#sockets = sockets;
@@ -153,20 +155,35 @@ export class KeptSockets {
     const generation = this.#generation;
     const asker = Asker.open(this.#sockets, place);
     if (!(asker instanceof Asker)) return { is: "refused", why: asker.why };
+    this.#asking = asker;
     for (const key of toAsk) {
       // No worker has what one of them has not.
       if (this.#without.has(key.address)) continue;
       const answer = await asker.askForSocket(key.address, key.worker, limit);
+      if (this.#asking !== asker) return this.#givenUp(typeof answer === "object" ? answer : "nobody");
       if (answer === "no-answer") return this.#waitForDebt(asker, limit);
       if (typeof answer !== "object" || generation !== this.#generation) {
+        this.#asking = undefined;
         asker.close();
         return this.#givenUp(answer);
       }
       if (answer.descriptor === undefined) this.#forget(key);
       else if (this.#keep(key, answer.descriptor)) added.push(key);
     }
+    this.#asking = undefined;
     asker.close();
     return undefined;
+  }
+
+  /**
+   * The Envoy that was asked is dead: a refresh that runs ends without it, and the child's name is free at once. What
+   * is kept stays.
+   */
+  abandon(): void {
+    const asking = this.#asking;
+    this.#asking = undefined;
+    asking?.close();
+    this.forgetDebt();
   }
 
   /** Envoy has none for this worker, so none for those after it either; one that we kept is nobody's any more. */
@@ -184,6 +201,7 @@ export class KeptSockets {
 
   /** The name stays bound until the answer comes. */
   #waitForDebt(asker: Asker, waited: Millis): RefreshOutcome {
+    this.#asking = undefined;
     this.#asker = asker;
     asker.onLateAnswer(() => this.forgetDebt());
     return { is: "no-answer", waited };
