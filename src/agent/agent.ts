@@ -3,12 +3,9 @@ import type { AgentConfig } from "../config/agent-config.ts";
 import { describeError } from "../foundation/errors.ts";
 import { exitCodeOf, exitCodes } from "../foundation/exit-codes.ts";
 import { createLog, type Log } from "../foundation/log.ts";
-import type { Millis } from "../foundation/time.ts";
 import { type AgentMetrics, createAgentMetrics } from "../metrics/agent-metrics.ts";
-import { killGraceOf } from "../process/drain-plan.ts";
-import type { EnvoyAdmin } from "../process/envoy-admin.ts";
-import { type EnvoyPort, NoEnvoy } from "../process/envoy-port.ts";
-import { EnvoySupervisor } from "../process/envoy-supervisor.ts";
+import { EnvoyAdmin } from "../process/envoy-admin.ts";
+import type { EnvoyPort } from "../process/envoy-port.ts";
 import type { Outcome } from "../process/lifecycle.ts";
 import { readAppProbers } from "../status/app-probers.ts";
 import { readReadinessProbe } from "../status/application-health-settings.ts";
@@ -17,12 +14,10 @@ import { realClock } from "../system/clock.ts";
 import { onUncaught, toStdout } from "../system/command-line.ts";
 import { onSignals } from "../system/early-signals.ts";
 import { ownUsage } from "../system/own-usage.ts";
-import { type PreparedBootstrap, prepareBootstrap } from "./bootstrap-files.ts";
 import { type ControlPlaneParts, controlPlaneFacts, controlPlaneStage } from "./control-plane-stage.ts";
-import { drainsInboundOnly } from "./drain-scope.ts";
 import { endOf } from "./end-of.ts";
-import { envoyStarter } from "./envoy-launch.ts";
-import { lifecycleMetrics } from "./lifecycle-metrics.ts";
+import { createLaunches } from "./envoy-launches.ts";
+import { createEnvoy } from "./envoy-life.ts";
 import { machineStage } from "./machine-stage.ts";
 import { memoryWatch } from "./memory-watch.ts";
 import { leavePostMortem } from "./post-mortem.ts";
@@ -30,6 +25,7 @@ import { reaperStage } from "./reaper-stage.ts";
 import { runStages, type Stage } from "./stage.ts";
 import { statusStage } from "./status-stage.ts";
 import { signalMeaning } from "./stop-signals.ts";
+import { watchStage } from "./watch-stage.ts";
 
 /** What every stage gets: the finished results of what stands before it. */
 export interface AgentParts {
@@ -47,6 +43,14 @@ export interface AgentParts {
   readonly onBug: (error: unknown) => void;
 }
 
+/** Where the configuration comes from, for those who look again. */
+export interface ConfigSources {
+  /** The configuration as its sources are now; throws InvalidConfig. */
+  readonly reread: () => Promise<AgentConfig>;
+  /** Files that it is read from. */
+  readonly files: readonly string[];
+}
+
 /** Which build this is and what runs it. */
 export interface BuildFacts {
   readonly version: string;
@@ -62,6 +66,7 @@ export async function runAgent(
   config: AgentConfig,
   env: ReadonlyMap<string, string>,
   build: BuildFacts,
+  sources: ConfigSources,
 ): Promise<number> {
   const events = new LifecycleEvents(realClock);
   const log = recorded(openLog(config), events);
@@ -69,14 +74,24 @@ export async function runAgent(
   // Read again by those who serve them; here so that nothing has started when one can't be used.
   readAppProbers(config.appProbers);
   readReadinessProbe(config.proxy.raw);
-  const files = await prepareBootstrap(config);
-  for (const notice of files.notices) log.info(notice);
+  const controlPlaneOf = (): ControlPlaneParts | undefined => controlPlane.parts();
+  const launches = await createLaunches({
+    config,
+    env,
+    log,
+    clock: realClock,
+    reread: sources.reread,
+    controlPlane: () => controlPlaneOf()?.xds,
+  });
+  const { first } = launches;
+  for (const notice of first.notices) log.info(notice);
   const end = Promise.withResolvers<Outcome>();
   const memory = memoryWatch();
   let bug: unknown;
   const metrics = createAgentMetrics({ usage: ownUsage, build });
-  const envoy = createEnvoy({ config, env, log, metrics, onBug }, files, end.resolve);
-  const { facts, admin } = files;
+  const envoy = createEnvoy({ config, log, metrics, launches, memory, onGone: end.resolve, onBug });
+  const { facts } = first;
+  const admin = new EnvoyAdmin(() => envoy.adminTarget());
   const controlPlane = controlPlaneStage({ config, log, facts, metrics, onBug });
   const parts: AgentParts = {
     config,
@@ -100,12 +115,15 @@ export async function runAgent(
   }
   onUncaught(onBug);
 
+  const { newestConfig } = launches;
+  const watch = watchStage({ clock: realClock, log, config: newestConfig, files: sources.files, envoy, onBug });
   const stages: readonly Stage[] = [
-    { name: "bootstrap", start: () => files.write(0), stop: files.remove },
+    { name: "bootstrap", start: () => first.write(), stop: () => launches.discardAll() },
     controlPlane,
     envoyStage(envoy, end.promise),
     reaperStage(parts),
     statusStage(parts),
+    ...(watch === undefined ? [] : [watch]),
     machineStage(parts),
     {
       name: "signals",
@@ -116,7 +134,7 @@ export async function runAgent(
   let exitCode = 0;
   // Asked while everything still stands: the reason of an early end needs the bootstrap file.
   const untilStopped = async (): Promise<void> => {
-    exitCode = await endOf(await end.promise, parts, files, memory);
+    exitCode = await endOf(await end.promise, parts, first, memory.last());
     if (exitCode !== 0) leavePostMortem(parts, exitCode);
   };
   try {
@@ -140,37 +158,8 @@ function openLog(config: AgentConfig): Log {
   });
 }
 
-function createEnvoy(
-  { config, env, log, metrics, onBug }: Pick<AgentParts, "config" | "env" | "log" | "metrics" | "onBug">,
-  files: PreparedBootstrap,
-  onGone: (outcome: Outcome) => void,
-): EnvoyPort {
-  if (config.envoy.disabled) return new NoEnvoy(onGone);
-  const { ports, mesh, role, stop } = config;
-  return new EnvoySupervisor({
-    clock: realClock,
-    log: log.scoped("envoy"),
-    starter: envoyStarter({ config, env, filesOf: files.of }),
-    admin: files.admin,
-    limits: { ...stop, killGrace: killGraceOf(stop), timeOf: clockTime },
-    roles: {
-      own: new Set([ports.readiness, ports.prometheus, ports.secureMetrics, ports.secureMergedMetrics, ports.admin]),
-      outbound: new Set([mesh.proxyListenPort]),
-    },
-    countsConnections: files.facts.stats.countsConnections,
-    inboundOnly: drainsInboundOnly(role, files.facts, mesh.proxyListenPort),
-    onChange: lifecycleMetrics(metrics),
-    onGone,
-    onBug,
-  });
-}
-
 /** The most that lies between SIGTERM and SIGKILL. */
 const MOST_KILL_GRACE = 5_000;
-
-/** A moment of the monotonic clock as it stands in the log's own times: UTC, to the millisecond. */
-const clockTime = (at: Millis): string =>
-  new Date(realClock.wall().getTime() + at - realClock.monotonic()).toISOString().slice(11, 23);
 
 function envoyStage(envoy: EnvoyPort, gone: Promise<Outcome>): Stage {
   return {

@@ -43,14 +43,20 @@ function envoyStanding({ snapshot }: ContributorDeps): Standing {
 
 /** The admin's own word, asked afresh each time: LIVE, and by the epoch that we mean. */
 async function epochStanding({ snapshot, admin }: ContributorDeps): Promise<Standing> {
-  const { state, epoch } = snapshot();
+  const { state, epoch, adminAnswers } = snapshot();
   if (state === "disabled") return yes;
   if (state !== "live") return no(`epoch ${epoch} is not live`);
+  // Its child has the admin, or had it: that it lives and was live is all that can be known.
+  if (adminAnswers === false) return { ready: true, note: `epoch ${epoch} serves without its admin` };
   try {
     const info = await admin.serverInfo();
+    // It may have passed to another Envoy while we asked.
+    if (snapshot().adminAnswers === false || snapshot().epoch !== epoch) return yes;
     if (info.epoch !== epoch) return no(`Envoy's admin answers for epoch ${info.epoch}, expected ${epoch}`);
     return info.state === "LIVE" ? yes : no(`Envoy says ${info.state}`);
   } catch (error) {
+    const now = snapshot();
+    if (now.state === "live" && (now.adminAnswers === false || now.epoch !== epoch)) return yes;
     return no((error as Error).message);
   }
 }

@@ -1,24 +1,25 @@
 import type { Outcome } from "../process/lifecycle.ts";
 import { probePort } from "../system/network.ts";
 import type { AgentParts } from "./agent.ts";
-import type { PreparedBootstrap } from "./bootstrap-files.ts";
-import { validationRefusal } from "./envoy-launch.ts";
 import { explainEnd } from "./explain-end.ts";
-import type { memoryWatch } from "./memory-watch.ts";
+import type { RenderedLaunch } from "./rendered-launch.ts";
 
 /** Finds out why Envoy ended, says it, and gives the exit code. */
 export async function endOf(
   outcome: Outcome,
   parts: AgentParts,
-  files: PreparedBootstrap,
-  memory: ReturnType<typeof memoryWatch>,
+  first: RenderedLaunch,
+  outOfMemory: boolean,
 ): Promise<number> {
-  const { config, env, log } = parts;
+  const { config, log } = parts;
   const end = await explainEnd(outcome, {
     binaryPath: config.envoy.binaryPath,
-    outOfMemory: memory.proven(),
+    outOfMemory,
     takenPorts: () => takenPorts(parts),
-    refusal: () => validationRefusal({ config, env, filesOf: files.of }, 0),
+    refusal: async () => {
+      const validation = await first.validate();
+      return validation.is === "refused" ? validation.words : undefined;
+    },
   });
   if (end.exitCode === 0) log.info(end.text);
   else log.error(end.text, { exitCode: end.exitCode });

@@ -39,39 +39,43 @@ export const crashBudgets: Readonly<Record<CrashCause, CrashBudget>> = {
 /** How many of each cause stand on the book, as of `at`. A value: every note gives a new one. */
 export interface CrashBook {
   readonly counts: Readonly<Partial<Record<CrashCause, { readonly count: number; readonly at: Millis }>>>;
-  /** Crashes in a row without a minute of service: for the back-off. */
+  /** Crashes in a row without good service in between: for the back-off. */
   readonly row: number;
-  readonly lastAt: Millis | undefined;
 }
 
-export const cleanBook: CrashBook = { counts: {}, row: 0, lastAt: undefined };
+export const cleanBook: CrashBook = { counts: {}, row: 0 };
+
+export interface Crash {
+  readonly cause: CrashCause;
+  readonly at: Millis;
+  /** How long it had been LIVE. */
+  readonly ranFor: Millis;
+  /** Drawn from -0.2..0.2. */
+  readonly jitter: number;
+}
 
 export type Patience =
   | { readonly spent: false; readonly wait: Millis }
   | { readonly spent: true; readonly count: number };
 
-/** A minute of service forgives the back-off. */
-const GOOD_RUN: Millis = 60_000;
+/** So much service forgives the back-off: a fault now and then is answered at once, and nobody is refused meanwhile. */
+const GOOD_RUN: Millis = 5_000;
 const FIRST_WAIT: Millis = 200;
 const LONGEST_WAIT: Millis = 30_000;
 
-/**
- * Notes a crash. The first of a row is answered at once; then 200 ms, doubling up to 30 s. `jitter` is drawn by the
- * caller from -0.2..0.2.
- */
+/** Notes a crash. The first of a row is answered at once; then 200 ms, doubling up to 30 s. */
 export function noteCrash(
   book: CrashBook,
-  cause: CrashCause,
-  now: Millis,
-  jitter: number,
+  { cause, at, ranFor, jitter }: Crash,
   budgets: Readonly<Record<CrashCause, CrashBudget>> = crashBudgets,
 ): { readonly book: CrashBook; readonly patience: Patience } {
   const budget = budgets[cause];
   const before = book.counts[cause];
-  const refilled = before === undefined ? 0 : Math.max(0, before.count - (now - before.at) / budget.refill);
+  const refilled = before === undefined ? 0 : Math.max(0, before.count - (at - before.at) / budget.refill);
   const count = refilled + 1;
-  const row = book.lastAt !== undefined && now - book.lastAt < GOOD_RUN ? book.row + 1 : 0;
-  const next: CrashBook = { counts: { ...book.counts, [cause]: { count, at: now } }, row, lastAt: now };
+  // The first one of all counts as one after good service.
+  const row = ranFor >= GOOD_RUN || Object.keys(book.counts).length === 0 ? 0 : book.row + 1;
+  const next: CrashBook = { counts: { ...book.counts, [cause]: { count, at } }, row };
   if (count > budget.most) return { book: next, patience: { spent: true, count: Math.round(count) } };
   const wait = row === 0 ? 0 : Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** Math.min(row - 1, 20)) * (1 + jitter);
   return { book: next, patience: { spent: false, wait: Math.round(wait) } };

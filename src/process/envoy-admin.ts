@@ -16,10 +16,11 @@ export interface ServerInfo {
  * draining parent for its whole window. Never `/stats` where something else tells it (hot-restart.md 12).
  */
 export class EnvoyAdmin {
-  readonly #to: HttpTarget;
+  readonly #to: () => HttpTarget;
 
-  constructor(to: HttpTarget) {
-    this.#to = to;
+  /** `to`: asked at every call, since another Envoy may answer elsewhere. */
+  constructor(to: HttpTarget | (() => HttpTarget)) {
+    this.#to = typeof to === "function" ? to : () => to;
   }
 
   /** State and epoch. Rejects when the admin does not answer in time or answers nonsense. */
@@ -48,6 +49,32 @@ export class EnvoyAdmin {
     await this.#ask("POST", `/drain_listeners?${query.join("&")}`, timeout);
   }
 
+  /** POST /drain_listeners without grace: no new connection, because another Envoy takes them on the same ports. */
+  async closeListeners(timeout = 2_000): Promise<void> {
+    await this.#ask("POST", "/drain_listeners", timeout);
+  }
+
+  /** Of the hot-restart protocol: "11.104"; Envoy with hot restart off says "disabled". */
+  async hotRestartVersion(timeout = 1_000): Promise<string> {
+    return (await this.#ask("GET", "/hot_restart_version", timeout)).body.toString("utf8").trim();
+  }
+
+  /** The listeners as JSON (hot-restart/listen-addresses.ts reads it). */
+  async listeners(timeout = 2_000): Promise<string> {
+    return (await this.#ask("GET", "/listeners?format=json", timeout)).body.toString("utf8");
+  }
+
+  /** Answers to callers so far, and those of class 5xx among them. Reads /stats: only for an Envoy on probation. */
+  async responses(timeout = 1_000): Promise<{ readonly all: number; readonly bad: number }> {
+    const path = "/stats?usedonly&filter=%5Ehttp%5C..*downstream_rq_(completed%7C5xx)%24";
+    const text = (await this.#ask("GET", path, timeout)).body.toString("utf8");
+    const sum = (name: string): number =>
+      [...text.matchAll(/^http\.(?!admin\.)\S*downstream_rq_(\w+): (\d+)$/gm)]
+        .filter(([, what]) => what === name)
+        .reduce((total, [, , value]) => total + Number(value), 0);
+    return { all: sum("completed"), bad: sum("5xx") };
+  }
+
   /** Open connections and all so far, by the role of their listener. Reads /stats: only sampling and draining do. */
   async connections(roles: ListenerRoles, timeout = 2_000): Promise<ConnectionCounts> {
     const answer = await this.#ask(
@@ -61,7 +88,7 @@ export class EnvoyAdmin {
   async #ask(method: string, path: string, timeout: number): Promise<HttpAnswer> {
     let answer: HttpAnswer;
     try {
-      answer = await httpRequest({ to: this.#to, method, path, timeout, limit: 4 * 1024 * 1024 });
+      answer = await httpRequest({ to: this.#to(), method, path, timeout, limit: 4 * 1024 * 1024 });
     } catch (error) {
       throw new Error(`Envoy's admin does not answer: ${describeError(error)}`, { cause: error });
     }

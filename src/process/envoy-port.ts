@@ -1,3 +1,4 @@
+import type { HttpTarget } from "../system/http-client.ts";
 import type { RunningProgram } from "../system/programs.ts";
 import type { EnvoySnapshot } from "./envoy-snapshot.ts";
 import type { RestartAsk, RestartOutcome } from "./launch.ts";
@@ -11,7 +12,16 @@ export interface EnvoyPort {
   restart(ask: RestartAsk): Promise<RestartOutcome>;
   snapshot(): EnvoySnapshot;
   current(): RunningProgram | undefined;
+  /** Where the admin of the Envoy that serves answers. */
+  adminTarget(): HttpTarget;
+  /** Somebody is about to read Envoy's statistics; awaited before it. */
+  beforeScrape(): Promise<void>;
+  /** Envoy was given other listeners. */
+  listenersChanged(): void;
 }
+
+/** Where nobody answers. */
+const NOWHERE: HttpTarget = { host: "127.0.0.1", port: 0 };
 
 /** DISABLE_ENVOY: everything runs but Envoy; a stop is over at once. */
 export class NoEnvoy implements EnvoyPort {
@@ -42,4 +52,14 @@ export class NoEnvoy implements EnvoyPort {
   current(): undefined {
     return undefined;
   }
+
+  adminTarget(): HttpTarget {
+    return NOWHERE;
+  }
+
+  beforeScrape(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  listenersChanged(): void {}
 }

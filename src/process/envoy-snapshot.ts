@@ -16,6 +16,14 @@ export interface EnvoySnapshot {
   readonly reason: string;
   /** All processes that are there, newest first. */
   readonly processes: readonly EpochSnapshot[];
+  /** The machine's own state (lifecycle.ts): "overlap", "trial", ... */
+  readonly phase?: string;
+  /** False while the admin belongs to a child that initializes, or is lost to a dead one: its word is not about `epoch`. */
+  readonly adminAnswers?: boolean;
+  /** Listen sockets kept beside Envoy: with them its death refuses nobody. */
+  readonly keptSockets?: number;
+  /** Why a restart can only be a swap; undefined when hot restart can be had. */
+  readonly hotRestartOff?: string | undefined;
   /** What became of the restarts so far, oldest first; undefined where there can be none. */
   readonly history?: readonly RestartRecord[];
 }

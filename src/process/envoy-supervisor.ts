@@ -1,46 +1,33 @@
-import type { Log } from "../foundation/log.ts";
 import { Mailbox } from "../foundation/mailbox.ts";
-import type { Clock, Millis } from "../foundation/time.ts";
-import type { ExitReport, RunningProgram } from "../system/programs.ts";
-import type { ListenerRoles } from "./connection-counts.ts";
-import type { EnvoyAdmin, ServerInfo } from "./envoy-admin.ts";
+import type { Millis } from "../foundation/time.ts";
+import type { HttpTarget } from "../system/http-client.ts";
+import type { RunningProgram } from "../system/programs.ts";
+import { type AdminWord, ask as askAdmin, untilLive } from "./admin-watch.ts";
+import { ConnectionLooks } from "./connection-looks.ts";
+import { EnvoyProcesses } from "./envoy-processes.ts";
 import type { EnvoySnapshot } from "./envoy-snapshot.ts";
-import type { RestartOutcome } from "./launch.ts";
+import { Handover } from "./hot-restart/handover.ts";
+import { readSharedMemory } from "./hot-restart/shared-memory.ts";
+import type { Prepared, RestartAsk, RestartOutcome } from "./launch.ts";
+import type { ExitFacts, Restart } from "./lifecycle/states.ts";
 import {
   begin,
-  type Connections,
   type Effect,
+  type EpochRecord,
+  type HistoryEntry,
   type LifecycleEvent,
-  type LifecycleLimits,
   type LifecycleState,
   type Outcome,
   step,
 } from "./lifecycle.ts";
-import { type CallHistory, calledLately, noCalls, noteTotal, SAMPLE_EVERY } from "./recent-calls.ts";
-import { snapshotOf } from "./snapshot-of.ts";
+import { SAMPLE_EVERY } from "./recent-calls.ts";
+import { ServingWatch } from "./serving-watch.ts";
+import { servingRecord, snapshotOf } from "./snapshot-of.ts";
+import type { SupervisorDeps } from "./supervisor-deps.ts";
+import { watchTrial } from "./trial-watch.ts";
 
-/** The one thing of the outside that starts Envoy; the agent gives it. Throws when Envoy cannot be started. */
-export interface EnvoyStarter {
-  start(epoch: number, onExit: (exit: ExitReport) => void): RunningProgram;
-}
-
-export interface SupervisorDeps {
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly starter: EnvoyStarter;
-  readonly admin: EnvoyAdmin;
-  readonly limits: LifecycleLimits;
-  readonly roles: ListenerRoles;
-  /** False when this bootstrap keeps no counts per listener: then nobody knows, which is not zero. */
-  readonly countsConnections: boolean;
-  /** Sidecars keep the way out open while they drain; gateways have none. */
-  readonly inboundOnly: boolean;
-  /** Called for every change of state, after its effects. */
-  readonly onChange: (snapshot: EnvoySnapshot) => void;
-  readonly onGone: (outcome: Outcome) => void;
-  /** A bug in a callback: the agent stops in order. */
-  readonly onBug: (error: unknown) => void;
-}
+/** So many entries of the history are kept for the status page. */
+const HISTORY = 50;
 
 /**
  * The driver: one mailbox, one state. Takes an event, asks the machine (lifecycle.ts), stores the next state, carries
@@ -49,22 +36,49 @@ export interface SupervisorDeps {
 export class EnvoySupervisor {
   readonly #deps: SupervisorDeps;
   readonly #mailbox: Mailbox<LifecycleEvent>;
-  readonly #processes = new Map<number, RunningProgram>();
+  readonly #handover: Handover;
+  readonly #processes: EnvoyProcesses;
+  readonly #looks: ConnectionLooks;
+  readonly #watch: ServingWatch;
   /** Armed timers by name; a timer of the same name replaces the one before. */
   readonly #timers = new Map<string, () => void>();
+  readonly #waiters = new Map<number, (outcome: RestartOutcome) => void>();
+  readonly #words = new Map<number, AdminWord>();
+  #history: readonly HistoryEntry[] = [];
   #state: LifecycleState | undefined;
   #since: Millis = 0;
-  #lastInfo: ServerInfo | undefined;
-  #silence: string | undefined;
-  #calls: CallHistory = noCalls;
+  #lastScrape: Millis | undefined;
+  #lastSample: Millis = Number.NEGATIVE_INFINITY;
+  #asked = 0;
+  #refusedBy: string | undefined;
 
   constructor(deps: SupervisorDeps) {
     this.#deps = deps;
     this.#mailbox = new Mailbox((event) => this.#handle(event));
+    const { clock, log, lineages, sockets } = deps;
+    this.#handover = new Handover({ clock, log, lineages, sockets });
+    this.#processes = new EnvoyProcesses({ ...deps, handover: this.#handover });
+    this.#looks = new ConnectionLooks(deps);
+    this.#watch = new ServingWatch({
+      clock,
+      log,
+      arm: (name, after, fire) => this.#arm(name, after, fire),
+      state: () => this.#state,
+      process: (run) => this.#processes.get(run),
+      handover: this.#handover,
+      onWord: (run, word) => this.#words.set(run, word),
+      onKept: () => this.#deps.onChange(this.snapshot()),
+      onSilent: (run) => this.post({ on: "silent", run }),
+      background: (work) => this.#background(work),
+    });
   }
 
   /** Starts epoch 0. */
   start(): void {
+    const { lineages } = this.#deps;
+    lineages.open();
+    const { off } = lineages;
+    if (off !== undefined) this.#deps.log.warn("Hot restart is off; a restart will be a swap", { why: off });
     const { next, effects } = begin(this.#deps.clock.monotonic());
     this.#enter(next, effects);
   }
@@ -73,27 +87,57 @@ export class EnvoySupervisor {
     this.#mailbox.post(event);
   }
 
-  restart(): Promise<RestartOutcome> {
-    return Promise.resolve({ is: "refused", why: "this version has no hot restart yet; Envoy runs on unchanged" });
-  }
-
-  snapshot(): EnvoySnapshot {
-    return snapshotOf(this.#state, {
-      since: this.#since,
-      pids: new Map([...this.#processes].map(([epoch, { pid }]) => [epoch, pid])),
-      info: this.#lastInfo,
-      silence: this.#silence,
+  restart(ask: RestartAsk): Promise<RestartOutcome> {
+    const id = ++this.#asked;
+    const since = this.#deps.clock.monotonic();
+    return new Promise((resolve) => {
+      this.#waiters.set(id, resolve);
+      this.post({ on: "restart", restart: { ...ask, ids: [id], since, attempt: 0 } });
     });
   }
 
-  /** The running process of the current epoch, for signals that are passed on (log reopen). */
+  snapshot(): EnvoySnapshot {
+    const current = servingRecord(this.#state);
+    return snapshotOf(this.#state, {
+      since: this.#since,
+      pids: this.#processes.pids(),
+      word: current && this.#words.get(current.run),
+      history: this.#history,
+      keptSockets: this.#handover.keptCount,
+      hotRestartOff: this.#deps.lineages.off,
+    });
+  }
+
+  /** The running process that serves, for signals that are passed on (log reopen). */
   current(): RunningProgram | undefined {
-    return [...this.#processes.values()].at(-1);
+    const record = servingRecord(this.#state);
+    return record && this.#processes.get(record.run)?.program;
+  }
+
+  /** Where the admin of the serving Envoy answers. */
+  adminTarget(): HttpTarget {
+    const record = servingRecord(this.#state);
+    const found = record && this.#processes.get(record.run)?.target;
+    return found ?? this.#deps.first.admin ?? this.#deps.noAdmin;
+  }
+
+  /** Envoy's listeners may have changed: the kept sockets are looked at again soon. */
+  listenersChanged(): void {
+    this.#watch.listenersChanged();
+  }
+
+  /**
+   * Somebody is about to read Envoy's statistics. Our own reading has to come before it, never after: what is read
+   * between a scrape and a hot restart is lost to the scraper (hot-restart.md 9, 12).
+   */
+  async beforeScrape(): Promise<void> {
+    this.#lastScrape = this.#deps.clock.monotonic();
+    await this.#sample();
   }
 
   #handle(event: LifecycleEvent): void {
     if (this.#state === undefined) return;
-    if (event.on === "exited") this.#buryProcess(event.epoch);
+    if (event.on === "exited") this.#bury(event.run);
     const { next, effects } = step(this.#state, event, this.#deps.clock.monotonic(), this.#deps.limits);
     this.#enter(next, effects);
   }
@@ -103,123 +147,211 @@ export class EnvoySupervisor {
     this.#state = next;
     if (changed) this.#since = this.#deps.clock.monotonic();
     for (const effect of effects) this.#carryOut(effect);
-    if (changed && next.is === "live") this.#sampleCalls();
+    if (changed && next.is === "live") this.#arm("sample", SAMPLE_EVERY, () => this.#background(this.#sampleAgain()));
+    if (changed) this.#watch.entered();
     if (changed) this.#deps.onChange(this.snapshot());
   }
 
   #carryOut(effect: Effect): void {
     switch (effect.run) {
       case "start":
-        return this.#startEnvoy(effect.epoch);
+        return this.#startEnvoy(effect);
       case "await-live":
-        return this.#background(this.#awaitLive(effect.epoch));
+        return this.#background(this.#awaitLive(effect.of));
+      case "check":
+        return this.#background(this.#check(effect.of, effect.restart));
+      case "mend":
+        return this.#background(this.#mend(effect.dead, effect.parent));
+      case "stand-in":
+        return this.#standIn(effect.dead, effect.child);
+      case "end-stand-in":
+        return this.#handover.endStandIn();
+      case "serves":
+        return this.#serves(effect.of);
+      case "drop-sockets":
+        return this.#handover.drop();
+      case "watch-trial":
+        return this.#background(this.#watchTrial(effect.of));
       case "drain-listeners":
-        return this.#background(this.#drainListeners(effect.skipExit));
+        return this.#background(this.#drainListeners(effect));
       case "count-connections":
-        return this.#background(this.#countConnections(effect.epoch));
+        return this.#background(this.#countConnections(effect.of));
       case "signal":
-        return this.#signal(effect.epoch, effect.signal);
+        return this.#signal(effect.of, effect.signal);
       case "arm":
         return this.#arm(effect.timer, effect.after, () =>
-          this.post({ on: "timer", epoch: effect.epoch, timer: effect.timer }),
+          this.post({ on: "timer", run: effect.of, timer: effect.timer }),
         );
+      case "answer":
+        return this.#answer(effect.ids, effect.outcome);
+      case "record":
+        return this.#record(effect.entry);
       case "tell":
         return this.#deps.log[effect.level](effect.text, effect.facts);
       case "finish":
-        for (const cancel of this.#timers.values()) cancel();
-        this.#timers.clear();
-        return this.#deps.onGone(effect.outcome);
+        return this.#finish(effect.outcome);
     }
   }
 
-  #startEnvoy(epoch: number): void {
+  #startEnvoy(effect: Extract<Effect, { run: "start" }>): void {
+    const { of } = effect;
     try {
-      const program = this.#deps.starter.start(epoch, (exit) => this.post({ on: "exited", epoch, exit }));
-      this.#processes.set(epoch, program);
-      this.#deps.log.info("Envoy started", { epoch, pid: program.pid });
+      if (of.lineage > 0) this.#deps.onSwap();
+      const { program } = this.#processes.start(effect, {
+        onExit: (exit) => this.#exited(of, exit),
+        onTerminated: () => this.post({ on: "terminated", run: of.run }),
+      });
+      this.#deps.log.info("Envoy started", { epoch: of.epoch, pid: program.pid, cause: of.cause });
     } catch (error) {
-      this.post({ on: "not-started", epoch, error: error instanceof Error ? error : new Error(String(error)) });
+      this.post({ on: "not-started", run: of.run, error: error instanceof Error ? error : new Error(String(error)) });
     }
   }
 
-  /** Whatever Envoy started and left behind in its group goes with it. */
-  #buryProcess(epoch: number): void {
-    this.#processes.get(epoch)?.endGroup();
-    this.#processes.delete(epoch);
+  #exited(of: EpochRecord, exit: ExitFacts["exit"]): void {
+    const { outOfMemory, chance, onExit } = this.#deps;
+    this.#handover.died();
+    const kept = this.#handover.keptOf(of);
+    const facts = { exit, kept, outOfMemory: outOfMemory(), jitter: chance() * 0.4 - 0.2 };
+    onExit(facts, this.#state?.is === "stopping");
+    this.post({ on: "exited", run: of.run, ...facts });
   }
 
-  #signal(epoch: number, signal: "SIGTERM" | "SIGKILL"): void {
-    const program = this.#processes.get(epoch);
+  #bury(run: number): void {
+    this.#processes.bury(run);
+    this.#words.delete(run);
+  }
+
+  #serves(of: EpochRecord): void {
+    this.#processes.serves(of.run);
+    this.#watch.serves(of);
+  }
+
+  #signal(run: number, signal: "SIGTERM" | "SIGKILL"): void {
+    const program = this.#processes.get(run)?.program;
     if (signal === "SIGKILL") program?.signalGroup(signal);
     else program?.signal(signal);
   }
 
-  /** Looks often at first, since every millisecond here is one of the pod's start; then less often. */
-  async #awaitLive(epoch: number): Promise<void> {
-    for (let wait = 5; this.#state?.is === "starting"; wait = Math.min(wait * 1.2, 200)) {
-      const info = await this.#askInfo();
-      if (info?.state === "LIVE" && info.epoch === epoch) return this.post({ on: "live", epoch });
-      if (this.#state.is !== "starting") return;
-      await new Promise<void>((resolve) => this.#arm("await-live", wait, resolve));
-    }
+  async #awaitLive(of: EpochRecord): Promise<void> {
+    const found = this.#processes.get(of.run);
+    if (found === undefined) return;
+    const lineage = found.hotRestart && of.epoch > 0 ? this.#deps.lineages.of(of.lineage) : undefined;
+    const live = await untilLive({
+      clock: this.#deps.clock,
+      admin: found.admin,
+      epoch: of.epoch,
+      wanted: () => this.#processes.get(of.run) === found && this.#state?.is !== "stopping",
+      flag: lineage && (() => initializing(lineage)),
+      wait: (delay, then) => this.#arm(`live ${of.run}`, delay, then),
+      onWord: (word) =>
+        this.#words.set(of.run, { info: word.info ?? this.#words.get(of.run)?.info, silence: word.silence }),
+    });
+    if (live) this.post({ on: "live", run: of.run });
   }
 
-  /** The admin's word, remembered for the snapshot's reason. */
-  async #askInfo(): Promise<ServerInfo | undefined> {
+  /** A preflight, after every question of ours to Envoy is answered: it is asked under the name of its next child. */
+  async #check(of: EpochRecord, restart: Restart): Promise<void> {
+    const busy = await this.#handover.quiet();
+    const found = await this.#prepare(of, restart);
+    if (found.is === "ready") this.#processes.prepare(found.launch);
+    this.#refusedBy = found.is === "refused" ? found.check : undefined;
+    const swapped = found.is === "ready" && busy !== undefined ? { by: "swap" as const, because: busy } : {};
+    this.post({ on: "checked", run: of.run, found: { ...found, ...swapped } });
+  }
+
+  async #prepare(of: EpochRecord, restart: Restart): Promise<Prepared> {
+    const serving = this.#processes.serving(of.run);
+    if (serving === undefined) return { is: "refused", check: "binary", why: "Envoy has died meanwhile" };
+    return this.#deps.prepare(restart, serving);
+  }
+
+  async #mend(dead: EpochRecord, parent: EpochRecord): Promise<void> {
+    const why = await this.#handover.mend(dead);
+    const admin = this.#processes.get(parent.run)?.admin;
+    const info = admin && (await askAdmin(admin, () => undefined));
+    const adminLost = info?.epoch !== parent.epoch;
+    this.post({ on: "mended", run: parent.run, ok: why === undefined, why: why ?? "", adminLost });
+  }
+
+  #standIn(dead: EpochRecord, child: EpochRecord): void {
+    if (this.#handover.standIn(dead, () => this.post({ on: "terminated", run: child.run }))) return;
+    this.#deps.log.warn("Nobody answers for the old Envoy: the new one may end", { epoch: child.epoch });
+  }
+
+  async #watchTrial(of: EpochRecord): Promise<void> {
+    const fresh = this.#processes.get(of.run);
+    const old = servingRecord(this.#state);
+    if (fresh === undefined || old === undefined) return;
+    const why = await watchTrial({
+      fresh: fresh.admin,
+      old: this.#processes.get(old.run)?.admin,
+      going: () => this.#state?.is === "trial" && this.#processes.get(of.run) === fresh,
+      wait: (delay, then) => this.#arm("trial look", delay, then),
+    });
+    if (why !== undefined) this.post({ on: "unfit", run: of.run, why });
+  }
+
+  async #drainListeners({ of, skipExit, atOnce }: Extract<Effect, { run: "drain-listeners" }>): Promise<void> {
+    const { inboundOnly, log } = this.#deps;
+    const admin = this.#processes.get(of.run)?.admin;
     try {
-      this.#lastInfo = await this.#deps.admin.serverInfo();
-      this.#silence = undefined;
-      return this.#lastInfo;
+      if (of.adminLost) await this.#handover.tell(of, "drain-listeners");
+      else if (atOnce) await admin?.closeListeners();
+      else await admin?.drainListeners({ inboundOnly, skipExit });
     } catch (error) {
-      this.#silence = (error as Error).message;
-      return undefined;
+      log.warn("Cannot tell Envoy to drain; its connections get their time all the same", { error });
     }
   }
 
-  async #drainListeners(skipExit: boolean): Promise<void> {
-    try {
-      await this.#deps.admin.drainListeners({ inboundOnly: this.#deps.inboundOnly, skipExit });
-    } catch (error) {
-      this.#deps.log.warn("Cannot tell Envoy to drain; its connections get their time all the same", { error });
-    }
+  async #countConnections(of: EpochRecord): Promise<void> {
+    const admin = of.adminLost ? undefined : this.#processes.get(of.run)?.admin;
+    this.post({ on: "connections", run: of.run, seen: await this.#looks.look(admin) });
   }
 
-  async #countConnections(epoch: number): Promise<void> {
-    this.post({ on: "connections", epoch, seen: await this.#look() });
-  }
-
-  /** A failed look is "unknown", never zero. */
-  async #look(): Promise<Connections> {
-    const at = this.#deps.clock.monotonic();
-    if (!this.#deps.countsConnections) return { active: undefined, calledLately: undefined };
-    try {
-      const counts = await this.#deps.admin.connections(this.#deps.roles);
-      return { active: counts.active, calledLately: calledLately(this.#calls, at, counts) };
-    } catch (error) {
-      this.#deps.log.debug("cannot count connections", { error });
-      return { active: undefined, calledLately: undefined };
-    }
-  }
-
-  /** While live, a look at the totals every 20 s, so that a stop knows whether somebody called within the minute. */
-  #sampleCalls(): void {
-    if (!this.#deps.countsConnections) return;
-    this.#arm("sample", SAMPLE_EVERY, () => this.#background(this.#sample()));
+  async #sampleAgain(): Promise<void> {
+    const { clock } = this.#deps;
+    const scraped = this.#lastScrape !== undefined && clock.monotonic() - this.#lastScrape < 3 * SAMPLE_EVERY;
+    if (!scraped) await this.#sample();
+    if (this.#state?.is === "live") this.#arm("sample", SAMPLE_EVERY, () => this.#background(this.#sampleAgain()));
   }
 
   async #sample(): Promise<void> {
-    const at = this.#deps.clock.monotonic();
-    try {
-      const { inboundTotal } = await this.#deps.admin.connections(this.#deps.roles);
-      this.#calls = noteTotal(this.#calls, at, inboundTotal);
-    } catch (error) {
-      this.#deps.log.debug("cannot sample connections", { error });
+    const now = this.#deps.clock.monotonic();
+    const record = servingRecord(this.#state);
+    const found = record && this.#processes.get(record.run);
+    if (found === undefined || this.#state?.is !== "live" || record?.adminLost === true) return;
+    // A little less than the time between two, so that a scraper of the same rhythm misses none.
+    if (now - this.#lastSample < SAMPLE_EVERY * 0.75) return;
+    this.#lastSample = now;
+    await this.#looks.sample(found.admin);
+  }
+
+  #answer(ids: readonly number[], outcome: RestartOutcome): void {
+    for (const id of ids) {
+      this.#waiters.get(id)?.(outcome);
+      this.#waiters.delete(id);
     }
-    if (this.#state?.is === "live") this.#sampleCalls();
+  }
+
+  #record(entry: HistoryEntry): void {
+    this.#history = [entry, ...this.#history].slice(0, HISTORY);
+    if (entry.by === "overlap") this.#processes.settled();
+    this.#deps.onRecord(entry, entry.outcome === "refused" ? this.#refusedBy : undefined);
+  }
+
+  #finish(outcome: Outcome): void {
+    for (const cancel of this.#timers.values()) cancel();
+    this.#timers.clear();
+    this.#answer([...this.#waiters.keys()], { is: "overtaken", why: "Envoy has ended" });
+    this.#handover.close();
+    this.#watch.close();
+    if (this.#processes.all().length === 0) this.#deps.lineages.remove();
+    this.#deps.onGone(outcome);
   }
 
   #arm(name: string, after: Millis, fire: () => void): void {
     this.#timers.get(name)?.();
+    if (this.#state?.is === "gone") return;
     const cancel = this.#deps.clock.after(after, () => {
       this.#timers.delete(name);
       try {
@@ -234,4 +366,10 @@ export class EnvoySupervisor {
   #background(work: Promise<void>): void {
     work.catch(this.#deps.onBug);
   }
+}
+
+/** The flag of a child in shared memory; undefined when it can't be read. */
+function initializing(lineage: { readonly baseId: number }): boolean | undefined {
+  const state = readSharedMemory(lineage);
+  return state.is === "known" ? state.initializing : undefined;
 }

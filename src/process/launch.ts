@@ -14,6 +14,8 @@ export interface Launch {
   readonly hotRestartVersion: string | undefined;
   /** Envoy's admin by this bootstrap; undefined when it has none. */
   readonly admin: HttpTarget | undefined;
+  /** How long its parent lives on after it is LIVE, for LaunchHow.hotRestart. */
+  readonly parentShutdown: Millis;
   /** Starts it. Throws Unavailable or CannotStartProgram when it cannot be started; else `onExit` is called once. */
   start(how: LaunchHow, onExit: (exit: ExitReport) => void): RunningProgram;
   /** Nobody will start it again: removes its file. Idempotent. */

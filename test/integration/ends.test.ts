@@ -1,7 +1,9 @@
+import { writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { eventually } from "../helpers/eventually.ts";
+import { envoy, temporaryFolder } from "../helpers/paths.ts";
 import {
   ask,
   drawPorts,
@@ -18,6 +20,7 @@ import type { StaticOptions } from "../helpers/static-bootstrap.ts";
 let ports: Ports;
 let proxy: ProxyRun;
 const strangers: Server[] = [];
+const closing: (() => void)[] = [];
 
 beforeEach(async () => {
   ports = await drawPorts();
@@ -25,6 +28,7 @@ beforeEach(async () => {
 afterEach(async () => {
   await proxy.done();
   for (const one of strangers.splice(0)) one.close();
+  for (const close of closing.splice(0)) close();
 });
 
 const start = (options: ProxyOptions & { readonly static?: StaticOptions } = {}): void => {
@@ -49,18 +53,26 @@ function takePort(port: number, host = "127.0.0.1"): Promise<void> {
   });
 }
 
-test("Envoy killed while serving: exit 1, the signal in words", async () => {
-  start();
-  await ready();
-  process.kill(await proxy.envoyPid(), "SIGKILL");
-  await endsWith(1, /epoch 0\) was killed by SIGKILL .*while it was serving/);
-});
+/** An Envoy that is the real one until a file appears, and from then on crashes before it is LIVE. */
+function startBreakable(): () => void {
+  const folder = temporaryFolder("breakable");
+  closing.push(() => folder.done());
+  const program = join(folder.path, "envoy");
+  const words = `#!/bin/sh\ntest -e ${folder.path}/broken && kill -SEGV $$\nexec ${envoy} "$@"\n`;
+  writeFileSync(program, words, { mode: 0o755 });
+  start({ env: { PILOTFISH_ENVOY: program } });
+  return () => writeFileSync(join(folder.path, "broken"), "");
+}
 
-test("Envoy crashed: exit 1, the signal in words", async () => {
-  start();
+test("Envoy killed while serving is started again; one that never gets LIVE any more ends us after five times", async () => {
+  const break_ = startBreakable();
   await ready();
-  process.kill(await proxy.envoyPid(), "SIGSEGV");
-  await endsWith(1, /SIGSEGV \(it crashed: segmentation fault\)/);
+  break_();
+  process.kill(await proxy.envoyPid(), "SIGKILL");
+  await endsWith(1, /was killed by SIGSEGV \(it crashed: segmentation fault\) before it was live/);
+  expect(proxy.output).toMatch(/Envoy died.*SIGKILL/);
+  expect(proxy.output.match(/Envoy died.*crash-before-live/g)).toHaveLength(6);
+  expect(proxy.output).toMatch(/Envoy is not started again.*crash-before-live/);
 });
 
 test("no such Envoy: exit 69", async () => {

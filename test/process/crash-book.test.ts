@@ -5,7 +5,7 @@ import { type CrashBook, type CrashCause, causeOf, cleanBook, noteCrash } from "
 function series(cause: CrashCause, times: number, every: number) {
   let book: CrashBook = cleanBook;
   return Array.from({ length: times }, (_, index) => {
-    const noted = noteCrash(book, cause, index * every, 0);
+    const noted = noteCrash(book, { cause, at: index * every, ranFor: every, jitter: 0 });
     book = noted.book;
     return noted.patience;
   });
@@ -36,14 +36,17 @@ describe("crash budgets", () => {
     expect(waits).toEqual([0, 200, 400, 800, 1_600, 3_200, 6_400, 12_800, 25_600, 30_000, 30_000]);
   });
   test("causes have budgets of their own", () => {
-    let { book } = noteCrash(cleanBook, "config-refused", 0, 0);
-    for (let i = 1; i < 3; i++) ({ book } = noteCrash(book, "config-refused", i, 0));
-    expect(noteCrash(book, "config-refused", 3, 0).patience.spent).toBe(true);
-    expect(noteCrash(book, "crash-after-live", 3, 0).patience.spent).toBe(false);
+    let { book } = noteCrash(cleanBook, { cause: "config-refused", at: 0, ranFor: 0, jitter: 0 });
+    for (let i = 1; i < 3; i++) ({ book } = noteCrash(book, { cause: "config-refused", at: i, ranFor: 0, jitter: 0 }));
+    expect(noteCrash(book, { cause: "config-refused", at: 3, ranFor: 0, jitter: 0 }).patience.spent).toBe(true);
+    expect(noteCrash(book, { cause: "crash-after-live", at: 3, ranFor: 0, jitter: 0 }).patience.spent).toBe(false);
   });
   test("jitter stretches the wait", () => {
-    const { book } = noteCrash(cleanBook, "crash-after-live", 0, 0);
-    expect(noteCrash(book, "crash-after-live", 1, 0.2).patience).toEqual({ spent: false, wait: 240 });
+    const { book } = noteCrash(cleanBook, { cause: "crash-after-live", at: 0, ranFor: 0, jitter: 0 });
+    expect(noteCrash(book, { cause: "crash-after-live", at: 1, ranFor: 0, jitter: 0.2 }).patience).toEqual({
+      spent: false,
+      wait: 240,
+    });
   });
 });
 

@@ -2,9 +2,12 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { noLog } from "../../src/foundation/log.ts";
 import type { EnvoyAdmin } from "../../src/process/envoy-admin.ts";
 import { EnvoySupervisor } from "../../src/process/envoy-supervisor.ts";
+import { Lineages } from "../../src/process/hot-restart/lineages.ts";
+import type { Launch } from "../../src/process/launch.ts";
 import type { Outcome } from "../../src/process/lifecycle.ts";
 import type { ExitReport, RunningProgram } from "../../src/system/programs.ts";
 import { FakeClock } from "../fakes/fake-clock.ts";
+import { temporaryFolder } from "../helpers/paths.ts";
 
 /** Lets every promise that can go on, go on. */
 const settle = async (): Promise<void> => {
@@ -15,6 +18,12 @@ class FakeAdmin {
   state = "PRE_INITIALIZING";
   epoch = 0;
   silent = false;
+  hotRestartVersion() {
+    return this.#answer("disabled");
+  }
+  listeners() {
+    return this.#answer("{}");
+  }
   counts = { active: 0, inboundActive: 0, inboundTotal: 0 };
   readonly drains: unknown[] = [];
   #answer<T>(value: T): Promise<T> {
@@ -40,6 +49,7 @@ let outcomes: Outcome[];
 let bugs: unknown[];
 let cannotStart: Error | undefined;
 let supervisor: EnvoySupervisor;
+let folder: ReturnType<typeof temporaryFolder>;
 
 function note(what: string): "sent" {
   signals.push(what);
@@ -56,17 +66,28 @@ beforeEach(() => {
     signalGroup: (name) => note(`group ${name}`),
     endGroup: () => note("end group"),
   };
+  folder = temporaryFolder("supervisor");
+  const first: Launch = {
+    digest: "",
+    hotRestartVersion: undefined,
+    admin: { host: "127.0.0.1", port: 1 },
+    parentShutdown: 15_000,
+    start(_how, onExit) {
+      if (cannotStart) throw cannotStart;
+      exit = onExit;
+      return program;
+    },
+    discard: () => undefined,
+  };
   supervisor = new EnvoySupervisor({
     clock,
     log: noLog,
-    starter: {
-      start(_epoch, onExit) {
-        if (cannotStart) throw cannotStart;
-        exit = onExit;
-        return program;
-      },
-    },
-    admin: admin as unknown as EnvoyAdmin,
+    first,
+    prepare: () => Promise.resolve({ is: "unchanged" }),
+    noAdmin: { host: "127.0.0.1", port: 1 },
+    lineages: new Lineages({ log: noLog, directory: folder.path, baseId: undefined, chance: Math.random }),
+    sockets: () => undefined,
+    adminAt: () => admin as unknown as EnvoyAdmin,
     limits: {
       grace: 30_000,
       envoyDrain: 45_000,
@@ -75,11 +96,21 @@ beforeEach(() => {
       minimumDrain: 5_000,
       exitOnZeroConnections: false,
       killGrace: 5_000,
+      parentShutdown: 15_000,
+      liveWithin: 10_000,
+      probation: 5_000,
+      attempts: 3,
+      retryAfter: 1_000,
     },
     roles: { own: new Set(), outbound: new Set() },
     countsConnections: true,
     inboundOnly: true,
+    outOfMemory: () => false,
+    chance: () => 0.5,
+    onSwap: () => undefined,
     onChange: () => undefined,
+    onExit: () => undefined,
+    onRecord: () => undefined,
     onGone: (outcome) => outcomes.push(outcome),
     onBug: (error) => bugs.push(error),
   });
@@ -88,6 +119,7 @@ beforeEach(() => {
 afterEach(() => {
   expect(bugs).toEqual([]);
   expect(clock.pending()).toBe(0);
+  folder.done();
 });
 
 async function goLive(): Promise<void> {

@@ -17,9 +17,17 @@ const limits: LifecycleLimits = {
   minimumDrain: 5_000,
   exitOnZeroConnections: false,
   killGrace: 5_000,
+  parentShutdown: 15_000,
+  liveWithin: 10_000,
+  probation: 5_000,
+  attempts: 3,
+  retryAfter: 1_000,
 };
 const exit0 = { how: "exited", code: 0 } as const;
 const killed = { how: "killed", signal: "SIGKILL" } as const;
+
+const first = { run: 1, epoch: 0, lineage: 0, startedAt: 0, liveAt: undefined, adminLost: false, cause: "start" };
+const served = { ...first, liveAt: 100 };
 
 /** Feeds events and gives the last state and every effect since the last event but the "tell" ones. */
 function story(...events: readonly (readonly [at: number, event: LifecycleEvent])[]) {
@@ -27,38 +35,38 @@ function story(...events: readonly (readonly [at: number, event: LifecycleEvent]
   for (const [at, event] of events) ({ next: state, effects } = step(state, event, at, limits));
   return { state, effects: effects.filter((one) => one.run !== "tell") };
 }
-const live: readonly [number, LifecycleEvent] = [100, { on: "live", epoch: 0 }];
+const live: readonly [number, LifecycleEvent] = [100, { on: "live", run: 1 }];
 const stop = (at: number, reason = "SIGTERM", drain = true): readonly [number, LifecycleEvent] => [
   at,
   { on: "stop", reason, drain },
 ];
 const seen = (at: number, active: number | undefined, calledLately?: boolean): readonly [number, LifecycleEvent] => [
   at,
-  { on: "connections", epoch: 0, seen: { active, calledLately } },
+  { on: "connections", run: 1, seen: { active, calledLately } },
 ];
 const exited = (at: number, exit: typeof exit0 | typeof killed): readonly [number, LifecycleEvent] => [
   at,
-  { on: "exited", epoch: 0, exit },
+  { on: "exited", run: 1, exit, kept: 0, outOfMemory: false, jitter: 0 },
 ];
 
 describe("start", () => {
   test("epoch 0 is started and watched", () => {
     expect(story()).toEqual({
-      state: { is: "starting", current: { epoch: 0, startedAt: 0, liveAt: undefined } },
+      state: { is: "starting", current: first, over: "nobody", older: undefined, ledger: expect.anything() },
       effects: [
-        { run: "start", epoch: 0 },
-        { run: "await-live", epoch: 0 },
+        { run: "start", of: first, over: "nobody", using: "prepared" },
+        { run: "await-live", of: first },
       ],
     });
   });
   test("LIVE counts for its own epoch only", () => {
-    expect(story([50, { on: "live", epoch: 1 }]).state.is).toBe("starting");
-    expect(story(live).state).toEqual({ is: "live", current: { epoch: 0, startedAt: 0, liveAt: 100 } });
+    expect(story([50, { on: "live", run: 2 }]).state.is).toBe("starting");
+    expect(story(live).state).toMatchObject({ is: "live", current: served });
   });
   test("a failed exec is the end, with its error", () => {
     const error = new Error("no such file");
     const outcome = { how: "not-started", epoch: 0, error };
-    expect(story([1, { on: "not-started", epoch: 0, error }])).toEqual({
+    expect(story([1, { on: "not-started", run: 1, error }])).toEqual({
       state: { is: "gone", outcome },
       effects: [{ run: "finish", outcome }],
     });
@@ -67,27 +75,30 @@ describe("start", () => {
     const { state, effects } = story(stop(20));
     expect(state.is).toBe("stopping");
     expect(effects).toEqual([
-      { run: "signal", epoch: 0, signal: "SIGTERM" },
-      { run: "arm", epoch: 0, timer: "kill", after: 5_000 },
+      { run: "drop-sockets" },
+      { run: "signal", of: 1, signal: "SIGTERM" },
+      { run: "arm", of: 1, timer: "kill", after: 5_000 },
     ]);
   });
 });
 
 describe("Envoy ends by itself", () => {
   test.each([
-    ["before LIVE", [], true],
-    ["while serving", [live], false],
-  ] as const)("killed %s: died", (_title, before, beforeLive) => {
-    expect(story(...before, exited(500, killed)).state).toEqual({
-      is: "gone",
-      outcome: { how: "died", epoch: 0, beforeLive, exit: killed },
+    ["before LIVE", []],
+    ["while serving", [live]],
+  ] as const)("killed %s: another one is started at once", (_title, before) => {
+    expect(story(...before, exited(500, killed))).toMatchObject({
+      state: { is: "starting", current: { run: 2, epoch: 0 }, over: "nobody" },
+      effects: [{ run: "drop-sockets" }, { run: "start", using: "proven" }, { run: "await-live", of: { run: 2 } }],
     });
   });
   test("exit code 0 is an asked stop", () => {
     expect(story(live, exited(500, exit0)).state).toEqual({ is: "gone", outcome: { how: "asked-envoy", epoch: 0 } });
   });
   test("the exit of another epoch is not ours", () => {
-    expect(story(live, [500, { on: "exited", epoch: 7, exit: killed }]).state.is).toBe("live");
+    expect(
+      story(live, [500, { on: "exited", run: 7, exit: killed, kept: 0, outOfMemory: false, jitter: 0 }]).state.is,
+    ).toBe("live");
   });
 });
 
@@ -96,9 +107,10 @@ describe("stop", () => {
     const { state, effects } = story(live, stop(1_000));
     expect(state.is).toBe("draining");
     expect(effects).toEqual([
-      { run: "drain-listeners", epoch: 0, skipExit: false },
-      { run: "count-connections", epoch: 0 },
-      { run: "arm", epoch: 0, timer: "drain-end", after: 5_000 },
+      { run: "drop-sockets" },
+      { run: "drain-listeners", of: served, skipExit: false, atOnce: false },
+      { run: "count-connections", of: served },
+      { run: "arm", of: 1, timer: "drain-end", after: 5_000 },
     ]);
   });
   test("nobody called and nothing is open: over at the first answer", () => {
@@ -107,7 +119,7 @@ describe("stop", () => {
   test("called lately: stays its 5 s although nothing is open", () => {
     const waits = story(live, stop(1_000), seen(1_010, 0, true));
     expect(waits.state.is).toBe("draining");
-    expect(waits.effects).toEqual([{ run: "arm", epoch: 0, timer: "drain-poll", after: 100 }]);
+    expect(waits.effects).toEqual([{ run: "arm", of: 1, timer: "drain-poll", after: 100 }]);
     expect(story(live, stop(1_000), seen(1_010, 0, true), seen(5_999, 0)).state.is).toBe("draining");
     expect(story(live, stop(1_000), seen(1_010, 0, true), seen(6_000, 0)).state.is).toBe("stopping");
   });
@@ -116,7 +128,7 @@ describe("stop", () => {
   });
   test("unknown is not zero, and not for ever", () => {
     expect(story(live, stop(1_000), seen(1_010, undefined)).state.is).toBe("draining");
-    const late = [6_000, { on: "timer", epoch: 0, timer: "drain-end" }] as const;
+    const late = [6_000, { on: "timer", run: 1, timer: "drain-end" }] as const;
     expect(story(live, stop(1_000), seen(1_010, undefined), late).state.is).toBe("stopping");
   });
   test("open connections leave at the latest at the end", () => {
@@ -124,15 +136,15 @@ describe("stop", () => {
     expect(story(live, stop(1_000), seen(1_010, 3, true), seen(6_001, 3)).state.is).toBe("stopping");
   });
   test("the poll asks again; a late poll timer is ignored", () => {
-    const poll = [1_200, { on: "timer", epoch: 0, timer: "drain-poll" }] as const;
-    expect(story(live, stop(1_000), seen(1_010, 3), poll).effects).toEqual([{ run: "count-connections", epoch: 0 }]);
+    const poll = [1_200, { on: "timer", run: 1, timer: "drain-poll" }] as const;
+    expect(story(live, stop(1_000), seen(1_010, 3), poll).effects).toEqual([{ run: "count-connections", of: served }]);
     expect(story(live, poll).effects).toEqual([]);
   });
   test("the first reason wins; the second stop ends the drain, the third kills", () => {
     const second = story(live, stop(1_000), stop(1_100, "SIGINT"));
     expect(second.state).toMatchObject({ is: "stopping", stop: { reason: "SIGTERM" } });
     const third = story(live, stop(1_000), stop(1_100), stop(1_200));
-    expect(third.effects).toContainEqual({ run: "signal", epoch: 0, signal: "SIGKILL" });
+    expect(third.effects).toContainEqual({ run: "signal", of: 1, signal: "SIGKILL" });
   });
   test("quit does not drain, also during a drain", () => {
     expect(story(live, stop(1_000, "POST /quitquitquit", false)).state.is).toBe("stopping");
@@ -146,13 +158,13 @@ describe("stop", () => {
 });
 
 describe("stopping", () => {
-  const kill = (at: number): readonly [number, LifecycleEvent] => [at, { on: "timer", epoch: 0, timer: "kill" }];
-  const again = (at: number): readonly [number, LifecycleEvent] => [at, { on: "timer", epoch: 0, timer: "kill-again" }];
+  const kill = (at: number): readonly [number, LifecycleEvent] => [at, { on: "timer", run: 1, timer: "kill" }];
+  const again = (at: number): readonly [number, LifecycleEvent] => [at, { on: "timer", run: 1, timer: "kill-again" }];
   test("SIGKILL after the grace, again, and then we leave", () => {
     const forced = story(stop(20), kill(5_020));
     expect(forced.effects).toEqual([
-      { run: "signal", epoch: 0, signal: "SIGKILL" },
-      { run: "arm", epoch: 0, timer: "kill-again", after: 1_000 },
+      { run: "signal", of: 1, signal: "SIGKILL" },
+      { run: "arm", of: 1, timer: "kill-again", after: 1_000 },
     ]);
     const given = story(stop(20), kill(5_020), again(6_020), again(7_020), again(8_020));
     expect(given.state).toMatchObject({ is: "gone", outcome: { how: "stopped", forced: true, exit: undefined } });
@@ -168,7 +180,7 @@ describe("POST /drain", () => {
   test("drains without an end", () => {
     const { state, effects } = story(live, drain);
     expect(state).toMatchObject({ is: "draining", stop: undefined });
-    expect(effects).toContainEqual({ run: "drain-listeners", epoch: 0, skipExit: true });
+    expect(effects).toContainEqual({ run: "drain-listeners", of: served, skipExit: true, atOnce: false });
     expect(story(live, drain, seen(90_000, 0)).state.is).toBe("draining");
   });
   test("a SIGTERM goes on with that drain's clock", () => {
@@ -182,15 +194,15 @@ describe("POST /drain", () => {
 });
 
 test("gone is final: no event moves it", () => {
-  const { state } = story(live, exited(500, killed));
+  const { state } = story(live, exited(500, exit0));
   const events: readonly LifecycleEvent[] = [
     live[1],
     stop(1)[1],
     exited(1, exit0)[1],
     seen(1, 0)[1],
     { on: "drain", reason: "x" },
-    { on: "timer", epoch: 0, timer: "kill" },
-    { on: "not-started", epoch: 0, error: new Error("x") },
+    { on: "timer", run: 1, timer: "kill" },
+    { on: "not-started", run: 1, error: new Error("x") },
   ];
   for (const event of events) expect(step(state, event, 9_999, limits)).toEqual({ next: state, effects: [] });
 });
@@ -198,5 +210,9 @@ test("gone is final: no event moves it", () => {
 test("the table has a cell for every state and event", () => {
   const rows = Object.values(lifecycleTable).map((row) => Object.keys(row).join());
   expect(new Set(rows).size).toBe(1);
-  expect(Object.keys(lifecycleTable)).toEqual(["starting", "live", "draining", "stopping", "gone"]);
+  expect(Object.keys(lifecycleTable)).toEqual(
+    "starting live checking initializing cancelling mending overlap waiting trial yielding draining stopping gone".split(
+      " ",
+    ),
+  );
 });

@@ -1,0 +1,148 @@
+import type { Millis } from "../../foundation/time.ts";
+import { noteCrash } from "../crash-book.ts";
+import { recover, recovered, startNow } from "./crash.ts";
+import { drainAndStop, endEnvoys, finish } from "./ending.ts";
+import { queueRestart, serve } from "./ledger.ts";
+import {
+  after,
+  type Effect,
+  type EventOf,
+  type LifecycleLimits,
+  type Row,
+  type StateOf,
+  type Step,
+  type Stop,
+  stay,
+  tell,
+} from "./states.ts";
+
+/* starting and waiting: nobody accepts connections; with kept sockets they wait in the kernel. */
+
+function goLive(state: StateOf<"starting">, event: EventOf<"live">, now: Millis, limits: LifecycleLimits): Step {
+  if (event.run !== state.current.run) return stay(state);
+  const current = { ...state.current, liveAt: now };
+  const ledger = { ...state.ledger, everLive: true };
+  const took = Math.round(now - current.startedAt);
+  const effects: Effect[] = [
+    tell("info", "Envoy is live", { epoch: current.epoch, tookMs: took }),
+    { run: "serves", of: current },
+    recovered(current, now),
+  ];
+  if (state.older !== undefined) return after(effects, yieldTo(state, current, now, limits));
+  if (state.over === "nobody") return after(effects, serve(current, ledger));
+  // It still asks its parent, which is us, until it says Terminate.
+  const until = now + STOOD_IN;
+  const end: Effect = { run: "arm", of: current.run, timer: "parent-end", after: STOOD_IN };
+  return { next: { is: "overlap", current, parent: undefined, until, ledger }, effects: [...effects, end] };
+}
+
+/** An Envoy that adopted sockets from us is told to end its parent one second after LIVE. */
+const STOOD_IN: Millis = 6_000;
+
+/** The older one ends what it has; then it goes. */
+function yieldTo(
+  { older, ledger }: StateOf<"starting">,
+  current: StateOf<"starting">["current"],
+  _now: Millis,
+  limits: LifecycleLimits,
+): Step {
+  if (older === undefined) return serve(current, { ...ledger, everLive: true });
+  return {
+    next: { is: "yielding", current, old: older, told: "to-drain", ledger: { ...ledger, everLive: true } },
+    effects: [
+      { run: "count-connections", of: older },
+      { run: "arm", of: older.run, timer: "old-end", after: limits.parentShutdown },
+    ],
+  };
+}
+
+function died(state: StateOf<"starting">, event: EventOf<"exited">, now: Millis, limits: LifecycleLimits): Step {
+  const { current, older, over, ledger } = state;
+  if (event.run === older?.run) return { next: { ...state, older: undefined }, effects: [] };
+  if (event.run !== current.run) return stay(state);
+  const overKept = over === "kept-sockets";
+  return recover({ dead: current, facts: event, older, wasNew: false, overKept }, now, ledger, limits);
+}
+
+/** Over kept sockets it may simply not be possible: then without them, at once. */
+function notStarted(state: StateOf<"starting">, event: EventOf<"not-started">, now: Millis): Step {
+  const { current, older, over, ledger } = state;
+  if (event.run !== current.run) return stay(state);
+  if (!ledger.everLive) return finish({ how: "not-started", epoch: current.epoch, error: event.error });
+  const lineage = older === undefined ? current.lineage : ledger.lineages + 1;
+  const plan = { epoch: 0, lineage, over: "nobody", using: "proven", cause: "crash" } as const;
+  const said = tell("warn", "Cannot start Envoy", { epoch: current.epoch, error: event.error });
+  if (over === "kept-sockets") return after([said, { run: "drop-sockets" }], startNow(plan, older, now, ledger));
+  const { book, patience } = noteCrash(ledger.book, { cause: "cannot-exec", at: now, ranFor: 0, jitter: 0 });
+  if (patience.spent) return after([said], finish({ how: "not-started", epoch: current.epoch, error: event.error }));
+  // Nothing has run, so nothing may be tried again in the same turn.
+  const wait = Math.max(patience.wait, 200);
+  return {
+    next: { is: "waiting", plan, older, ledger: { ...ledger, book } },
+    effects: [said, { run: "arm", of: current.run, timer: "backoff", after: wait }],
+  };
+}
+
+/** Nothing is served by it yet, so it needs no drain; an older one still has connections. */
+function stop(state: StateOf<"starting">, event: EventOf<"stop">, now: Millis, limits: LifecycleLimits): Step {
+  const { current, older, ledger } = state;
+  const ask: Stop = { reason: event.reason, drain: event.drain && older !== undefined, at: now };
+  if (older === undefined) return endEnvoys([current], { ...ask, drain: false }, ledger, limits);
+  const kill: Effect = { run: "signal", of: current.run, signal: "SIGKILL" };
+  if (!event.drain) return after([kill], endEnvoys([older, current], ask, ledger, limits));
+  return after([kill], drainAndStop([older, current], ask, now, ledger, limits));
+}
+
+function letGo(state: StateOf<"starting">, event: EventOf<"timer">): Step {
+  if (event.timer !== "let-go" || event.run !== state.current.run) return stay(state);
+  return { next: state, effects: [{ run: "drop-sockets" }] };
+}
+
+export const starting: Row<"starting"> = {
+  live: goLive,
+  exited: died,
+  "not-started": notStarted,
+  restart: queueRestart,
+  checked: stay,
+  mended: stay,
+  terminated: stay,
+  silent: stay,
+  unfit: stay,
+  stop,
+  drain: stay,
+  connections: stay,
+  timer: letGo,
+};
+
+function startWaiting(state: StateOf<"waiting">, event: EventOf<"timer">, now: Millis): Step {
+  return event.timer === "backoff" ? startNow(state.plan, state.older, now, state.ledger) : stay(state);
+}
+
+function olderDied(state: StateOf<"waiting">, event: EventOf<"exited">): Step {
+  return event.run === state.older?.run ? { next: { ...state, older: undefined }, effects: [] } : stay(state);
+}
+
+function stopWaiting(state: StateOf<"waiting">, event: EventOf<"stop">, now: Millis, limits: LifecycleLimits): Step {
+  const { older, ledger } = state;
+  const ask: Stop = { reason: event.reason, drain: event.drain, at: now };
+  if (older !== undefined)
+    return event.drain ? drainAndStop([older], ask, now, ledger, limits) : endEnvoys([older], ask, ledger, limits);
+  const ended = finish({ how: "stopped", reason: event.reason, forced: false, exit: undefined });
+  return after([{ run: "drop-sockets" }], ended);
+}
+
+export const waiting: Row<"waiting"> = {
+  live: stay,
+  exited: olderDied,
+  "not-started": stay,
+  restart: queueRestart,
+  checked: stay,
+  mended: stay,
+  terminated: stay,
+  silent: stay,
+  unfit: stay,
+  stop: stopWaiting,
+  drain: stay,
+  connections: stay,
+  timer: startWaiting,
+};
