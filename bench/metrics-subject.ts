@@ -1,5 +1,5 @@
 // What the bench measures, bundled like the product: our merged page, and beside it the naive way (read everything,
-// concatenate, compress), over the same sources.
+// concatenate, compress) and a relay of Envoy's page alone, over the same sources.
 //   node metrics-subject.cjs ENVOY-PORT APPLICATION-PORT ENVOY-PATH
 import { createServer, get, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -8,6 +8,7 @@ import type { AgentConfig } from "../src/config/agent-config.ts";
 import { noLog } from "../src/foundation/log.ts";
 import { createAgentMetrics } from "../src/metrics/agent-metrics.ts";
 import { serveMergedMetrics } from "../src/metrics/serve-metrics.ts";
+import { openBody } from "../src/system/body-stream.ts";
 import { realClock } from "../src/system/clock.ts";
 import { ownUsage } from "../src/system/own-usage.ts";
 
@@ -49,8 +50,19 @@ async function naive(request: IncomingMessage, response: ServerResponse): Promis
   gzip(page, { level: 1 }, (error, bytes) => (error ? response.destroy() : response.end(bytes)));
 }
 
+/** What merging can't be faster than in this program: Envoy's page from socket to socket, unread. */
+async function relay(response: ServerResponse): Promise<void> {
+  const stop = new AbortController();
+  const to = { host: "127.0.0.1", port: envoy };
+  const stream = await openBody({ to, path, headers: {}, signal: stop.signal });
+  await stream.read((piece) => new Promise((sent) => void response.write(piece, () => sent())));
+  response.end();
+}
+
 const server = createServer((request, response) => {
-  void (request.url === "/naive" ? naive(request, response) : merged(request, response));
+  if (request.url === "/naive") void naive(request, response);
+  else if (request.url === "/relay") void relay(response);
+  else void merged(request, response);
 });
 server.listen({ port: 0, host: "127.0.0.1" }, () => {
   process.stdout.write(`${(server.address() as AddressInfo).port}\n`);
