@@ -8,6 +8,8 @@ export interface Comment {
   readonly name: string;
   /** The rest of the line, as written. */
   readonly rest: string;
+  /** In the form that we write, too: single spaces, no quotes, nothing behind. */
+  readonly plain: boolean;
 }
 
 const TAB = 9;
@@ -34,6 +36,7 @@ function plainComment(bytes: Buffer, at: number, end: number): Comment | undefin
     what: word.what,
     name: bytes.toString("latin1", name, nameEnd),
     rest: bytes.toString("utf8", nameEnd + 1, end),
+    plain: true,
   };
 }
 
@@ -49,7 +52,7 @@ function oddComment(line: string): Comment | undefined {
   const quoted = word.startsWith('"');
   const name = quoted ? unescapeValue(word.slice(1, -1)) : word;
   if (name === "" || (!quoted && !isPlainName(name))) return undefined;
-  return { what: what as Comment["what"], name, rest };
+  return { what: what as Comment["what"], name, rest, plain: false };
 }
 
 /** Whether the line from `at` to its line feed at `end` is the mark that ends an OpenMetrics page. */

@@ -88,9 +88,9 @@ export class FamilyLines {
     return this.#base;
   }
 
-  /** The source's own heading, right before the first sample. */
-  headed(bytes: Buffer, start: number, end: number): void {
-    this.#facts.sink.headed(bytes, start, end);
+  /** As Sink.headed. */
+  headed(bytes: Uint8Array, start: number, end: number, word: string): void {
+    this.#facts.sink.headed(bytes, start, end, word);
   }
 
   /** Whether the line that was just scanned belongs here and may go out as it is. `run`: first byte not passed on. */

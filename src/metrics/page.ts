@@ -34,6 +34,9 @@ export interface Opened {
   readonly alone: boolean;
 }
 
+/** See HoldHooks; of the family with this metadata, which was opened under this naming. */
+export type Filter = (opened: Naming, metadata: Metadata, bytes: Buffer, sink: Sink) => void;
+
 /**
  * The page that comes into being: who has which name, what is held for a join, what is written. The rule:
  * a family belongs to the first source that gives it (agent, Envoy, applications as configured). Small families are
@@ -63,13 +66,7 @@ export class MergedPage {
   }
 
   /** A family of a source, at its first sample; `wanted`: its name on this page. `filter`: see HoldHooks. Throws CutOff when there are too many. */
-  open(
-    tally: Tally,
-    metadata: Metadata,
-    wanted: Naming,
-    hold: boolean,
-    filter: (opened: Naming, bytes: Buffer, sink: Sink) => void,
-  ): Opened {
+  open(tally: Tally, metadata: Metadata, wanted: Naming, hold: boolean, filter: Filter): Opened {
     const held = this.#claims.get(wanted.family);
     if (held !== undefined && (isSameFamily(held, wanted) || this.#areItsTimes(held, wanted, tally)))
       return { naming: wanted, sink: this.#joining(held, tally), alone: false };
@@ -92,7 +89,8 @@ export class MergedPage {
   }
 
   #free({ claims }: Naming): boolean {
-    return !claims.some((name) => this.#claims.has(name));
+    for (const name of claims) if (this.#claims.has(name)) return false;
+    return true;
   }
 
   /** A counter whose family name is taken may still go out under its sample's name, as a family without a type. */
@@ -108,19 +106,18 @@ export class MergedPage {
     // The groups of a state set can't be checked line by line.
     const unchecked = naming.type === "stateset" && this.output.form === "openmetrics";
     const said = unchecked ? asUnknown(naming.family) : naming;
-    return new StreamSink(this.writer, tally, this.#heading(said, metadata));
+    return this.#stream(tally, said, metadata);
+  }
+
+  #stream(tally: Tally, naming: Naming, metadata: Metadata): StreamSink {
+    return new StreamSink(this.writer, tally, naming, metadata, this.output.form === "openmetrics");
   }
 
   #heading(naming: Naming, metadata: Metadata): string {
     return heading(naming, metadata, this.output.form === "openmetrics");
   }
 
-  #holding(
-    naming: Naming,
-    metadata: Metadata,
-    tally: Tally,
-    filter: (opened: Naming, bytes: Buffer, sink: Sink) => void,
-  ): Sink {
+  #holding(naming: Naming, metadata: Metadata, tally: Tally, filter: Filter): Sink {
     if (!this.#takeRoom(tally, HELD_OVERHEAD)) return this.#streaming(naming, metadata, tally);
     const family = new HeldFamily(naming, metadata, tally);
     for (const name of naming.claims) this.#claims.set(name, family);
@@ -128,7 +125,7 @@ export class MergedPage {
     return new HoldSink(family, {
       room: (bytes) => family.own.length + bytes <= this.#limits.family && this.#takeRoom(tally, bytes),
       overflow: () => this.#release(family),
-      filter: (bytes, sink) => filter(naming, bytes, sink),
+      filter: (bytes, sink) => filter(naming, metadata, bytes, sink),
     });
   }
 
@@ -158,7 +155,7 @@ export class MergedPage {
   /** A family that another one brought along; its name was claimed with that one's. */
   aside(name: string, lines: LineStore, tally: Tally, metadata: Metadata): void {
     const naming: Naming = { ...asUnknown(name), type: "gauge", typeWord: "gauge" };
-    const sink = new StreamSink(this.writer, tally, this.#heading(naming, metadata));
+    const sink = this.#stream(tally, naming, metadata);
     sink.append(lines.bytes, 0, lines.length, lines.samples);
   }
 
@@ -171,7 +168,7 @@ export class MergedPage {
   #write(family: HeldFamily): void {
     const { naming, metadata, tally, own, unclean, joined } = family;
     if (!unclean && joined.length === 0) {
-      const sink = new StreamSink(this.writer, tally, this.#heading(naming, metadata));
+      const sink = this.#stream(tally, naming, metadata);
       if (own.samples > 0) sink.append(own.bytes, 0, own.length, own.samples);
       return;
     }

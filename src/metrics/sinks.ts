@@ -9,8 +9,11 @@ export interface Sink {
   /** Broken samples must be left out here, since nobody looks at them again. */
   readonly strict: boolean;
   append(bytes: Uint8Array, start: number, end: number, samples: number): void;
-  /** What the source itself says above the first sample, which begins at `end`. */
-  headed(bytes: Buffer, start: number, end: number): void;
+  /**
+   * What the source itself says right above the first sample, which begins at `end`: help and type in the form that we
+   * write, with this word for the type.
+   */
+  headed(bytes: Uint8Array, start: number, end: number, word: string): void;
   /** Something that went in breaks a rule of the type (only asked when not strict). */
   unclean(): void;
 }
@@ -20,33 +23,39 @@ export class StreamSink implements Sink {
   readonly strict = true;
   readonly #writer: PageWriter;
   readonly #tally: Tally;
-  #heading: string;
+  readonly #naming: Naming;
+  readonly #metadata: Metadata;
+  readonly #openMetrics: boolean;
+  #begun = false;
   /** The heading as the source has it, when that is the same: then it stays before its lines, in one run with them. */
   #source: Uint8Array | undefined;
   #sourceStart = 0;
   #sourceEnd = 0;
 
-  constructor(writer: PageWriter, tally: Tally, heading: string) {
+  constructor(writer: PageWriter, tally: Tally, naming: Naming, metadata: Metadata, openMetrics: boolean) {
     this.#writer = writer;
     this.#tally = tally;
-    this.#heading = heading;
+    this.#naming = naming;
+    this.#metadata = metadata;
+    this.#openMetrics = openMetrics;
   }
 
   append(bytes: Uint8Array, start: number, end: number, samples: number): void {
     this.#tally.samples += samples;
-    let from = start;
-    if (this.#heading !== "") {
-      if (bytes === this.#source && start === this.#sourceEnd) from = this.#sourceStart;
-      else this.#writer.text(this.#heading);
-      this.#heading = "";
-      this.#source = undefined;
-      this.#tally.families++;
-    }
-    this.#writer.append(bytes, from, end);
+    this.#writer.append(bytes, this.#begun ? start : this.#begin(bytes, start), end);
   }
 
-  headed(bytes: Buffer, start: number, end: number): void {
-    if (end - start !== this.#heading.length || bytes.toString("latin1", start, end) !== this.#heading) return;
+  /** Where to copy from: with the source's own heading, or behind ours. */
+  #begin(bytes: Uint8Array, start: number): number {
+    this.#begun = true;
+    this.#tally.families++;
+    if (bytes === this.#source && start === this.#sourceEnd) return this.#sourceStart;
+    this.#writer.text(heading(this.#naming, this.#metadata, this.#openMetrics));
+    return start;
+  }
+
+  headed(bytes: Uint8Array, start: number, end: number, word: string): void {
+    if (this.#naming.typeWord !== word || this.#naming.family !== this.#metadata.name) return;
     this.#source = bytes;
     this.#sourceStart = start;
     this.#sourceEnd = end;

@@ -1,5 +1,5 @@
 import { isAscii, isUtf8 } from "node:buffer";
-import { isEnd, readComment } from "./comment-scan.ts";
+import { type Comment, isEnd, readComment } from "./comment-scan.ts";
 import {
   escapeName,
   type FamilyType,
@@ -15,16 +15,21 @@ import {
 import { FamilyLines, filterLines, readSample } from "./family-lines.ts";
 import { LineScan } from "./line-scan.ts";
 import { type Naming, nameFamily } from "./naming.ts";
-import type { MergedPage } from "./page.ts";
-import type { LineStore, Sink } from "./sinks.ts";
+import type { Filter, MergedPage } from "./page.ts";
+import type { LineStore } from "./sinks.ts";
 import { CutOff, type Tally } from "./tally.ts";
 
-/** What comments said of a family, and where the first of them stands. */
+/** What comments said of a family, and where: from `at` to `end` without a gap, if they are in our own form. */
 interface Announced {
   readonly name: string;
   readonly bytes: Buffer;
   readonly at: number;
+  end: number;
+  /** "whole": as we would write it, a help or none, then the type. */
+  written: "nothing" | "help" | "whole" | "otherwise";
   type?: FamilyType;
+  /** The type as written. */
+  word?: string;
   help?: string;
   unit?: string;
 }
@@ -153,10 +158,14 @@ export class SourceMerge {
     // Whatever comes now belongs to the family that is announced here.
     this.#family?.close();
     this.#family = undefined;
-    if (this.#said?.name !== name) this.#said = { name, bytes, at };
-    if (what === "HELP") this.#said.help ??= this.#form === "text" ? unescapeHelp(rest) : unescapeValue(rest);
-    else if (what === "UNIT") this.#said.unit ??= rest;
-    else this.#said.type ??= typeOf(rest.trim());
+    if (this.#said?.name !== name) this.#said = { name, bytes, at, end: at, written: "nothing" };
+    const said = this.#said;
+    said.written = said.bytes === bytes && said.end === at ? writtenAfter(said.written, comment) : "otherwise";
+    said.end = end + 1;
+    if (what === "TYPE") said.word ??= rest;
+    if (what === "HELP") said.help ??= this.#form === "text" ? unescapeHelp(rest) : unescapeValue(rest);
+    else if (what === "UNIT") said.unit ??= rest;
+    else said.type ??= typeOf(rest.trim());
   }
 
   /** The family of a sample with this name: the one that was announced, or one of which nothing is known. */
@@ -170,7 +179,9 @@ export class SourceMerge {
         : this.#familyOf({ name: said.name, type: said.type ?? "unknown", help: said.help, unit: said.unit }, sample);
     this.#family =
       announced ?? this.#familyOf({ name: sample, type: "unknown", help: undefined, unit: undefined }, sample);
-    if (announced !== undefined && said?.bytes === bytes) announced.headed(bytes, said.at, at);
+    if (announced === undefined || said === undefined) return;
+    if (said.written === "whole" && said.bytes === bytes && said.end === at)
+      announced.headed(bytes, said.at, at, said.word ?? "");
   }
 
   /** Opened on the page; undefined when the sample does not belong to it. */
@@ -178,23 +189,39 @@ export class SourceMerge {
     const page = this.#page;
     const tally = this.#tally;
     const { form, escaping } = page.output;
-    const rest = sample.startsWith(metadata.name) ? sample.slice(metadata.name.length) : undefined;
-    const belongs = (naming: Naming): boolean => naming.suffixes.some(({ suffix }) => suffix === rest);
+    if (!sample.startsWith(metadata.name)) return undefined;
+    const rest = sample.slice(metadata.name.length);
     const wanted = nameFamily(metadata, this.#form, form, escaping);
-    if (!belongs(wanted)) return undefined;
-    const filter = (naming: Naming, bytes: Buffer, sink: Sink): void => {
-      const written = { ...metadata, name: escapeName(metadata.name, escaping, isPlainName) };
-      const facts = { naming, metadata: written, tally, sink, from: form, to: form, escaping, side: () => undefined };
-      filterLines(bytes, facts);
-    };
-    const { naming, sink, alone } = page.open(tally, metadata, wanted, this.#hold, filter);
-    if (!belongs(naming)) return undefined;
+    if (!hasSuffix(wanted, rest)) return undefined;
+    const { naming, sink, alone } = page.open(tally, metadata, wanted, this.#hold, this.#filter);
+    if (!hasSuffix(naming, rest)) return undefined;
     const side = (name: string, lines: LineStore): void => {
       if (alone) page.aside(name, lines, tally, metadata);
       else tally.dropFrom(name, lines.samples);
     };
     return new FamilyLines({ naming, metadata, tally, sink, from: this.#form, to: form, escaping, side }, this.#scan);
   }
+
+  /** Lines that were held, now strictly: they are in the page's form already. */
+  readonly #filter: Filter = (naming, metadata, bytes, sink) => {
+    const { form, escaping } = this.#page.output;
+    const written = { ...metadata, name: escapeName(metadata.name, escaping, isPlainName) };
+    const tally = this.#tally;
+    const facts = { naming, metadata: written, tally, sink, from: form, to: form, escaping, side: () => undefined };
+    filterLines(bytes, facts);
+  };
+}
+
+function hasSuffix({ suffixes }: Naming, rest: string): boolean {
+  for (const { suffix } of suffixes) if (suffix === rest) return true;
+  return false;
+}
+
+/** Help texts with escapes may be spelled in several ways. */
+function writtenAfter(before: Announced["written"], { what, rest, plain }: Comment): Announced["written"] {
+  if (!plain) return "otherwise";
+  if (what === "HELP") return before === "nothing" && !/[\\"]/.test(rest) ? "help" : "otherwise";
+  return what === "TYPE" && (before === "nothing" || before === "help") ? "whole" : "otherwise";
 }
 
 const noPrefix = new Uint8Array(0);

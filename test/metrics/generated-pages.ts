@@ -39,7 +39,7 @@ export function generatedSources(chance: Chance, temper: Temper): readonly Given
       label: `s${index}`,
       form: temper === "hostile" && chance.yes(0.3) ? chance.of(["text", "openmetrics"]) : form,
       page: temper === "hostile" ? spoiled(chance, page) : page,
-      pieces: Array.from({ length: 1 + chance.int(4) }, () => 1 + chance.int(chance.of([3, 50, 400]))),
+      pieces: Array.from({ length: 1 + chance.int(4) }, () => 1 + chance.int(chance.of([3, 50, 400, 65_536]))),
       hold: chance.yes(0.8),
     };
     return given;
