@@ -42,5 +42,14 @@ export async function between(
 export const asks = (typeUrl: string, more: Partial<DiscoveryRequest> = {}): Buffer =>
   discoveryRequest.encode({ typeUrl, node: { id: "sidecar~1.1.1.1~a.b~b.svc", cluster: "c" }, ...more });
 export const sha = (bytes: Buffer): string => createHash("sha256").update(bytes).digest("hex");
+/** Waits until a count has moved and then not for a while; gives what it came to. */
+export async function standsStill(count: () => number): Promise<number> {
+  let [last, since] = [0, performance.now()];
+  await eventually("it stands still", () => {
+    if (count() !== last) [last, since] = [count(), performance.now()];
+    return last > 0 && performance.now() - since > 700;
+  });
+  return last;
+}
 /** A field that nobody knows, number 15,000. */
 export const unknownField = Buffer.from([0xc2, 0xa9, 0x07, 0x03, 0x61, 0x62, 0x63]);
