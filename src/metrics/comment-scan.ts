@@ -24,7 +24,7 @@ export function readComment(bytes: Buffer, at: number, end: number): Comment | u
 
 /** The form that almost all have: single spaces, no quotes. */
 function plainComment(bytes: Buffer, at: number, end: number): Comment | undefined {
-  const word = words.find((one) => startsWith(bytes, at, one.bytes));
+  const word = wordAt(bytes, at);
   if (word === undefined) return undefined;
   const name = at + word.bytes.length;
   const nameEnd = plainNameEnd(bytes, name);
@@ -38,6 +38,11 @@ function plainComment(bytes: Buffer, at: number, end: number): Comment | undefin
     rest: bytes.toString("utf8", nameEnd + 1, end),
     plain: true,
   };
+}
+
+function wordAt(bytes: Uint8Array, at: number): (typeof words)[number] | undefined {
+  for (const word of words) if (startsWith(bytes, at, word.bytes)) return word;
+  return undefined;
 }
 
 function startsWith(bytes: Uint8Array, at: number, word: Uint8Array): boolean {

@@ -195,11 +195,15 @@ export class SourceMerge {
     if (!hasSuffix(wanted, rest)) return undefined;
     const { naming, sink, alone } = page.open(tally, metadata, wanted, this.#hold, this.#filter);
     if (!hasSuffix(naming, rest)) return undefined;
-    const side = (name: string, lines: LineStore): void => {
-      if (alone) page.aside(name, lines, tally, metadata);
-      else tally.dropFrom(name, lines.samples);
-    };
+    const side = hasSide(naming) ? this.#sideOf(metadata, alone) : noSide;
     return new FamilyLines({ naming, metadata, tally, sink, from: this.#form, to: form, escaping, side }, this.#scan);
+  }
+
+  #sideOf(metadata: Metadata, alone: boolean): (name: string, lines: LineStore) => void {
+    return (name, lines) => {
+      if (alone) this.#page.aside(name, lines, this.#tally, metadata);
+      else this.#tally.dropFrom(name, lines.samples);
+    };
   }
 
   /** Lines that were held, now strictly: they are in the page's form already. */
@@ -207,7 +211,7 @@ export class SourceMerge {
     const { form, escaping } = this.#page.output;
     const written = { ...metadata, name: escapeName(metadata.name, escaping, isPlainName) };
     const tally = this.#tally;
-    const facts = { naming, metadata: written, tally, sink, from: form, to: form, escaping, side: () => undefined };
+    const facts = { naming, metadata: written, tally, sink, from: form, to: form, escaping, side: noSide };
     filterLines(bytes, facts);
   };
 }
@@ -216,6 +220,13 @@ function hasSuffix({ suffixes }: Naming, rest: string): boolean {
   for (const { suffix } of suffixes) if (suffix === rest) return true;
   return false;
 }
+
+function hasSide({ suffixes }: Naming): boolean {
+  for (const { side } of suffixes) if (side !== undefined) return true;
+  return false;
+}
+
+const noSide = (): void => undefined;
 
 /** Help texts with escapes may be spelled in several ways. */
 function writtenAfter(before: Announced["written"], { what, rest, plain }: Comment): Announced["written"] {
@@ -226,4 +237,7 @@ function writtenAfter(before: Announced["written"], { what, rest, plain }: Comme
 
 const noPrefix = new Uint8Array(0);
 
-const typeOf = (word: string): FamilyType => familyTypes.find((one) => one === word) ?? "unknown";
+function typeOf(word: string): FamilyType {
+  for (const one of familyTypes) if (one === word) return one;
+  return "unknown";
+}
