@@ -202,6 +202,30 @@ describe("DeltaSecrets", () => {
   });
 });
 
+test("a rotation reaches every stream, of both kinds, once each", async () => {
+  w.plane.setFaults({ lifetime: 5_000 });
+  identity.start();
+  await eventually("the certificate", () => identity.current() !== undefined);
+  const sotw = [connect(paths.streamSecrets), connect(paths.streamSecrets)];
+  const delta = connect(paths.deltaSecrets);
+  for (const one of sotw) one.send(discoveryRequest.encode({ typeUrl, resourceNames: ["default"] }));
+  delta.send(deltaDiscoveryRequest.encode({ typeUrl, resourceNamesSubscribe: ["default"] }));
+  const chains = (): readonly (readonly string[])[] =>
+    [
+      ...sotw.map(({ messages }) => messages.flatMap(secretsIn)),
+      delta.messages.flatMap((one) =>
+        deltaDiscoveryResponse.decode(one).resources.map(({ resource }) => secret.decode(resource.value)),
+      ),
+    ].map((all) => all.map(({ tlsCertificate }) => text(tlsCertificate.certificateChain)));
+  const given: string[] = [identity.current()?.chain ?? ""];
+  identity.onChange(() => {
+    const now = identity.current()?.chain ?? "";
+    if (now !== given.at(-1)) given.push(now);
+  });
+  await eventually("three certificates on each of three streams", () => chains().every((one) => one.length === 3));
+  for (const one of chains()) expect(one).toEqual(given.slice(0, 3));
+});
+
 describe("FetchSecrets", () => {
   const fetch = async (...resourceNames: string[]) => {
     const envoy = connect(paths.fetchSecrets);
