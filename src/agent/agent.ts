@@ -92,7 +92,14 @@ export async function runAgent(
   const envoy = createEnvoy({ config, log, metrics, launches, memory, onGone: end.resolve, onBug });
   const { facts } = first;
   const admin = new EnvoyAdmin(() => envoy.adminTarget());
-  const controlPlane = controlPlaneStage({ config, log, facts, metrics, onBug });
+  const controlPlane = controlPlaneStage({
+    config,
+    log,
+    facts,
+    metrics,
+    onBug,
+    onListeners: () => envoy.listenersChanged(),
+  });
   const parts: AgentParts = {
     config,
     env,

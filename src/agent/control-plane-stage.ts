@@ -10,7 +10,10 @@ import type { AgentParts } from "./agent.ts";
 import type { Stage } from "./stage.ts";
 
 /** What is known before Envoy is. */
-type BeforeEnvoy = Pick<AgentParts, "config" | "log" | "facts" | "metrics" | "onBug">;
+type BeforeEnvoy = Pick<AgentParts, "config" | "log" | "facts" | "metrics" | "onBug"> & {
+  /** Envoy was given listeners. */
+  readonly onListeners: () => void;
+};
 
 /** What stands between Envoy and the control plane. */
 export interface ControlPlaneParts {
@@ -51,7 +54,7 @@ export function controlPlaneStage(agent: BeforeEnvoy): ControlPlaneStage {
 const isNeeded = ({ facts, config }: BeforeEnvoy): boolean =>
   facts.usesAds || facts.secrets.length > 0 || Boolean(config.identity.outputCerts);
 
-async function build({ config, log, metrics, onBug: onAnyBug }: BeforeEnvoy): Promise<ControlPlaneParts> {
+async function build({ config, log, metrics, onListeners, onBug: onAnyBug }: BeforeEnvoy): Promise<ControlPlaneParts> {
   const [{ controlPlaneConfig }, { createWorkloadIdentity }, { createSdsServer }, { createAdsProxy }] =
     await Promise.all([
       import("../config/control-plane-config.ts"),
@@ -81,9 +84,12 @@ async function build({ config, log, metrics, onBug: onAnyBug }: BeforeEnvoy): Pr
     onFileFailure: () => metrics.count("istio_agent_num_file_secret_failures_total"),
     onBug,
   });
-  const hooks = settings.trustBundleOverXds
-    ? { onTrustBundle: (roots: readonly string[]) => identity.setTrustBundle(roots) }
-    : {};
+  const hooks = {
+    onListeners,
+    ...(settings.trustBundleOverXds
+      ? { onTrustBundle: (roots: readonly string[]) => identity.setTrustBundle(roots) }
+      : {}),
+  };
   const xds = createAdsProxy({ ...common, log: log.scoped("xdsproxy"), metrics: xdsMetrics(metrics, largest), hooks });
   watchGauges(metrics, identity, xds);
   countRenewals(metrics, identity);

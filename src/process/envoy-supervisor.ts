@@ -67,6 +67,9 @@ export class EnvoySupervisor {
       process: (run) => this.#processes.get(run),
       handover: this.#handover,
       onWord: (run, word) => this.#words.set(run, word),
+      onConcurrency: (workers) => {
+        this.#processes.concurrency ??= workers;
+      },
       onKept: () => this.#deps.onChange(this.snapshot()),
       onSilent: (run) => this.post({ on: "silent", run }),
       background: (work) => this.#background(work),

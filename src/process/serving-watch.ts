@@ -14,6 +14,7 @@ export interface ServingWatchDeps {
   readonly process: (run: number) => Process | undefined;
   readonly handover: Handover;
   readonly onWord: (run: number, word: AdminWord) => void;
+  readonly onConcurrency: (workers: number | undefined) => void;
   /** What is kept may have changed. */
   readonly onKept: () => void;
   readonly onSilent: (run: number) => void;
@@ -129,6 +130,7 @@ export class ServingWatch {
     const [info, listeners] = [await admin.serverInfo(), await admin.listeners()];
     // Somebody else may have taken the admin over meanwhile.
     if (this.#watched()?.run !== record.run || info.epoch !== record.epoch) return;
+    this.#deps.onConcurrency(info.concurrency);
     await handover.keep(record, addressesOf(listeners), info.concurrency ?? 1);
     this.#deps.onKept();
   }
