@@ -1,7 +1,8 @@
 import { realClock } from "../../system/clock.ts";
-import { httpRequest } from "../../system/http-client.ts";
+import { type HttpAnswer, httpRequest } from "../../system/http-client.ts";
 import { sendSignal } from "../../system/process.ts";
-import type { Get } from "./steps.ts";
+
+export type Get = (port: number, path: string) => Promise<HttpAnswer>;
 
 /** Between two requests of the demo's caller, which waits for each answer. */
 const PAUSE = 5;

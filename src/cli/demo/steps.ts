@@ -1,6 +1,6 @@
 import type { HttpAnswer } from "../../system/http-client.ts";
 import type { DemoPorts } from "./discovery-resources.ts";
-import { type Counted, callWhile, hotRestart, killEnvoy } from "./faults.ts";
+import { type Counted, callWhile, type Get, hotRestart, killEnvoy } from "./faults.ts";
 import type { SecureAnswer } from "./mutual-tls.ts";
 
 /** One thing that the demo shows, and checks. */
@@ -11,8 +11,6 @@ export interface DemoStep {
   /** What was seen, in one line; throws when it is not what it should be. */
   readonly show: () => Promise<string>;
 }
-
-export type Get = (port: number, path: string) => Promise<HttpAnswer>;
 
 /**
  * In the order in which they are shown. `get` asks 127.0.0.1; `certificates` is where the workload's own lie; `socketPath`
