@@ -1,9 +1,8 @@
-import type { BootstrapFacts } from "../bootstrap/render-bootstrap.ts";
 import type { AgentConfig } from "../config/agent-config.ts";
 import { describeError } from "../foundation/errors.ts";
 import { exitCodeOf, exitCodes } from "../foundation/exit-codes.ts";
 import { createLog, type Log } from "../foundation/log.ts";
-import { type AgentMetrics, createAgentMetrics } from "../metrics/agent-metrics.ts";
+import { createAgentMetrics } from "../metrics/agent-metrics.ts";
 import { EnvoyAdmin } from "../process/envoy-admin.ts";
 import type { EnvoyPort } from "../process/envoy-port.ts";
 import type { Outcome } from "../process/lifecycle.ts";

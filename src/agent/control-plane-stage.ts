@@ -1,7 +1,6 @@
 import type { WorkloadIdentity } from "../identity/workload-identity.ts";
 import type { AgentMetrics } from "../metrics/agent-metrics.ts";
 import type { SdsMetrics } from "../sds/sds-metrics.ts";
-import type { SdsServer } from "../sds/sds-server.ts";
 import { chance } from "../system/chance.ts";
 import { realClock } from "../system/clock.ts";
 import type { AdsProxy } from "../xds/ads-proxy.ts";
