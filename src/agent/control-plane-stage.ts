@@ -1,12 +1,11 @@
 import type { WorkloadIdentity } from "../identity/workload-identity.ts";
 import type { AgentMetrics } from "../metrics/agent-metrics.ts";
 import type { SdsMetrics } from "../sds/sds-metrics.ts";
-import type { SdsServer } from "../sds/sds-server.ts";
 import { chance } from "../system/chance.ts";
 import { realClock } from "../system/clock.ts";
 import type { AdsProxy } from "../xds/ads-proxy.ts";
 import type { XdsMetrics } from "../xds/xds-metrics.ts";
-import type { AgentParts } from "./agent.ts";
+import type { AgentParts, ControlPlaneParts } from "./agent-parts.ts";
 import type { Stage } from "./stage.ts";
 
 /** What is known before Envoy is. */
@@ -14,13 +13,6 @@ type BeforeEnvoy = Pick<AgentParts, "config" | "log" | "facts" | "metrics" | "on
   /** Envoy was given listeners. */
   readonly onListeners: () => void;
 };
-
-/** What stands between Envoy and the control plane. */
-export interface ControlPlaneParts {
-  readonly identity: WorkloadIdentity;
-  readonly sds: SdsServer;
-  readonly xds: AdsProxy;
-}
 
 export interface ControlPlaneStage extends Stage {
   /** Undefined when this bootstrap needs none, and before the start. */

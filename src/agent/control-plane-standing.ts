@@ -4,7 +4,7 @@ import type { Clock, Millis } from "../foundation/time.ts";
 import type { EnvoySnapshot } from "../process/envoy-snapshot.ts";
 import type { Contributor, Standing } from "../status/readiness.ts";
 import type { StreamStatus, XdsStatus } from "../xds/xds-status.ts";
-import type { ControlPlaneParts } from "./control-plane-stage.ts";
+import type { ControlPlaneParts } from "./agent-parts.ts";
 
 type ConfigKind = "clusters" | "listeners";
 

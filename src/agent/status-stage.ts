@@ -7,7 +7,7 @@ import type { Verdict } from "../status/readiness.ts";
 import type { Handler } from "../status/status-server.ts";
 import { realClock } from "../system/clock.ts";
 import type { HttpTarget } from "../system/http-client.ts";
-import type { AgentParts } from "./agent.ts";
+import type { AgentParts } from "./agent-parts.ts";
 import { askRestart } from "./ask-restart.ts";
 import { readinessContributors } from "./contributors.ts";
 import { controlPlaneContributors } from "./control-plane-standing.ts";

@@ -212,7 +212,7 @@ export class EnvoySupervisor {
 
   #exited(of: EpochRecord, exit: ExitFacts["exit"]): void {
     const { outOfMemory, chance, onExit } = this.#deps;
-    this.#handover.died();
+    this.#handover.died(of);
     const kept = this.#handover.keptOf(of);
     const facts = { exit, kept, outOfMemory: outOfMemory(), jitter: chance() * 0.4 - 0.2 };
     onExit(facts, this.#state?.is === "stopping");

@@ -40,6 +40,7 @@ export class ServingWatch {
   readonly #deps: ServingWatchDeps;
   #answeredAt: Millis = 0;
   #asked: number | undefined;
+  #lineage = -1;
   #keeping = false;
   #closed = false;
 
@@ -50,7 +51,9 @@ export class ServingWatch {
   /** Another one serves. */
   serves(of: EpochRecord): void {
     this.#answeredAt = this.#deps.clock.monotonic();
-    this.#deps.handover.version = undefined;
+    // Envoys of one lineage speak the same; another one is asked before its word is taken.
+    if (of.lineage !== this.#lineage) this.#deps.handover.version = undefined;
+    this.#lineage = of.lineage;
     this.#asked = of.run;
   }
 
