@@ -82,7 +82,7 @@ export class EnvoySupervisor {
     lineages.open();
     const { off } = lineages;
     if (off !== undefined) this.#deps.log.warn("Hot restart is off; a restart will be a swap", { why: off });
-    const { next, effects } = begin(this.#deps.clock.monotonic());
+    const { next, effects } = begin(this.#deps.clock.monotonic(), this.#deps.limits);
     this.#enter(next, effects);
   }
 
