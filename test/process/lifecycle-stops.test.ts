@@ -28,7 +28,7 @@ const limits: LifecycleLimits = {
 type Timed = readonly [at: number, event: LifecycleEvent];
 
 function story(...events: readonly Timed[]) {
-  let { next: state, effects }: { next: LifecycleState; effects: readonly Effect[] } = begin(0);
+  let { next: state, effects }: { next: LifecycleState; effects: readonly Effect[] } = begin(0, limits);
   for (const [at, event] of events) ({ next: state, effects } = step(state, event, at, limits));
   return { state, effects: effects.filter((one) => one.run !== "tell") };
 }
