@@ -39,6 +39,7 @@ export class ServingWatch {
   readonly #deps: ServingWatchDeps;
   #answeredAt: Millis = 0;
   #asked: number | undefined;
+  #lineage = -1;
   #keeping = false;
   #closed = false;
 
@@ -49,7 +50,9 @@ export class ServingWatch {
   /** Another one serves. */
   serves(of: EpochRecord): void {
     this.#answeredAt = this.#deps.clock.monotonic();
-    this.#deps.handover.version = undefined;
+    // Within a lineage both speak the same version, or neither would be there. It may die before it is asked.
+    if (of.lineage !== this.#lineage) this.#deps.handover.version = undefined;
+    this.#lineage = of.lineage;
     this.#asked = of.run;
   }
 
