@@ -1,9 +1,8 @@
-import type { BootstrapFacts } from "../bootstrap/render-bootstrap.ts";
 import type { AgentConfig } from "../config/agent-config.ts";
 import { describeError } from "../foundation/errors.ts";
 import { exitCodeOf, exitCodes } from "../foundation/exit-codes.ts";
 import { createLog, type Log } from "../foundation/log.ts";
-import { type AgentMetrics, createAgentMetrics } from "../metrics/agent-metrics.ts";
+import { createAgentMetrics } from "../metrics/agent-metrics.ts";
 import { EnvoyAdmin } from "../process/envoy-admin.ts";
 import type { EnvoyPort } from "../process/envoy-port.ts";
 import type { Outcome } from "../process/lifecycle.ts";
@@ -14,7 +13,8 @@ import { realClock } from "../system/clock.ts";
 import { onUncaught, toStdout } from "../system/command-line.ts";
 import { onSignals } from "../system/early-signals.ts";
 import { ownUsage } from "../system/own-usage.ts";
-import { type ControlPlaneParts, controlPlaneFacts, controlPlaneStage } from "./control-plane-stage.ts";
+import type { AgentParts, BuildFacts, ControlPlaneParts } from "./agent-parts.ts";
+import { controlPlaneFacts, controlPlaneStage } from "./control-plane-stage.ts";
 import { endOf } from "./end-of.ts";
 import { createLaunches } from "./envoy-launches.ts";
 import { createEnvoy } from "./envoy-life.ts";
@@ -27,35 +27,12 @@ import { statusStage } from "./status-stage.ts";
 import { signalMeaning } from "./stop-signals.ts";
 import { watchStage } from "./watch-stage.ts";
 
-/** What every stage gets: the finished results of what stands before it. */
-export interface AgentParts {
-  readonly config: AgentConfig;
-  readonly env: ReadonlyMap<string, string>;
-  readonly log: Log;
-  readonly facts: BootstrapFacts;
-  readonly admin: EnvoyAdmin;
-  readonly envoy: EnvoyPort;
-  readonly metrics: AgentMetrics;
-  readonly controlPlane: () => ControlPlaneParts | undefined;
-  readonly build: BuildFacts;
-  /** What happened last, for the status page. */
-  readonly events: LifecycleEvents;
-  readonly onBug: (error: unknown) => void;
-}
-
 /** Where the configuration comes from, for those who look again. */
 export interface ConfigSources {
   /** The configuration as its sources are now; throws InvalidConfig. */
   readonly reread: () => Promise<AgentConfig>;
   /** Files that it is read from. */
   readonly files: readonly string[];
-}
-
-/** Which build this is and what runs it. */
-export interface BuildFacts {
-  readonly version: string;
-  readonly commit: string;
-  readonly node: string;
 }
 
 /**
@@ -92,7 +69,14 @@ export async function runAgent(
   const envoy = createEnvoy({ config, log, metrics, launches, memory, onGone: end.resolve, onBug });
   const { facts } = first;
   const admin = new EnvoyAdmin(() => envoy.adminTarget());
-  const controlPlane = controlPlaneStage({ config, log, facts, metrics, onBug });
+  const controlPlane = controlPlaneStage({
+    config,
+    log,
+    facts,
+    metrics,
+    onBug,
+    onListeners: () => envoy.listenersChanged(),
+  });
   const parts: AgentParts = {
     config,
     env,

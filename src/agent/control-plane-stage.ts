@@ -1,23 +1,18 @@
 import type { WorkloadIdentity } from "../identity/workload-identity.ts";
 import type { AgentMetrics } from "../metrics/agent-metrics.ts";
 import type { SdsMetrics } from "../sds/sds-metrics.ts";
-import type { SdsServer } from "../sds/sds-server.ts";
 import { chance } from "../system/chance.ts";
 import { realClock } from "../system/clock.ts";
 import type { AdsProxy } from "../xds/ads-proxy.ts";
 import type { XdsMetrics } from "../xds/xds-metrics.ts";
-import type { AgentParts } from "./agent.ts";
+import type { AgentParts, ControlPlaneParts } from "./agent-parts.ts";
 import type { Stage } from "./stage.ts";
 
 /** What is known before Envoy is. */
-type BeforeEnvoy = Pick<AgentParts, "config" | "log" | "facts" | "metrics" | "onBug">;
-
-/** What stands between Envoy and the control plane. */
-export interface ControlPlaneParts {
-  readonly identity: WorkloadIdentity;
-  readonly sds: SdsServer;
-  readonly xds: AdsProxy;
-}
+type BeforeEnvoy = Pick<AgentParts, "config" | "log" | "facts" | "metrics" | "onBug"> & {
+  /** Envoy was given listeners. */
+  readonly onListeners: () => void;
+};
 
 export interface ControlPlaneStage extends Stage {
   /** Undefined when this bootstrap needs none, and before the start. */
@@ -51,7 +46,7 @@ export function controlPlaneStage(agent: BeforeEnvoy): ControlPlaneStage {
 const isNeeded = ({ facts, config }: BeforeEnvoy): boolean =>
   facts.usesAds || facts.secrets.length > 0 || Boolean(config.identity.outputCerts);
 
-async function build({ config, log, metrics, onBug: onAnyBug }: BeforeEnvoy): Promise<ControlPlaneParts> {
+async function build({ config, log, metrics, onListeners, onBug: onAnyBug }: BeforeEnvoy): Promise<ControlPlaneParts> {
   const [{ controlPlaneConfig }, { createWorkloadIdentity }, { createSdsServer }, { createAdsProxy }] =
     await Promise.all([
       import("../config/control-plane-config.ts"),
@@ -81,9 +76,12 @@ async function build({ config, log, metrics, onBug: onAnyBug }: BeforeEnvoy): Pr
     onFileFailure: () => metrics.count("istio_agent_num_file_secret_failures_total"),
     onBug,
   });
-  const hooks = settings.trustBundleOverXds
-    ? { onTrustBundle: (roots: readonly string[]) => identity.setTrustBundle(roots) }
-    : {};
+  const hooks = {
+    onListeners,
+    ...(settings.trustBundleOverXds
+      ? { onTrustBundle: (roots: readonly string[]) => identity.setTrustBundle(roots) }
+      : {}),
+  };
   const xds = createAdsProxy({ ...common, log: log.scoped("xdsproxy"), metrics: xdsMetrics(metrics, largest), hooks });
   watchGauges(metrics, identity, xds);
   countRenewals(metrics, identity);

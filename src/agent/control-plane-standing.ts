@@ -4,7 +4,7 @@ import type { Clock, Millis } from "../foundation/time.ts";
 import type { EnvoySnapshot } from "../process/envoy-snapshot.ts";
 import type { Contributor, Standing } from "../status/readiness.ts";
 import type { StreamStatus, XdsStatus } from "../xds/xds-status.ts";
-import type { ControlPlaneParts } from "./control-plane-stage.ts";
+import type { ControlPlaneParts } from "./agent-parts.ts";
 
 type ConfigKind = "clusters" | "listeners";
 
@@ -32,7 +32,10 @@ export function controlPlaneContributors(view: ControlPlaneView): readonly Contr
   ];
 }
 
-/** Counts when the bootstrap names a secret, or when Envoy has come and asked for one. */
+/** Secrets that come from the CA; names of files and of others don't wait for it. */
+const fromAuthority = (name: string): boolean => name === "default" || name === "ROOTCA";
+
+/** Counts when the bootstrap names a secret of the CA, or when Envoy has come and asked for one. */
 function certificateStanding({ facts, parts }: ControlPlaneView): Standing {
   const there = parts();
   if (there === undefined) return yes;
@@ -40,7 +43,7 @@ function certificateStanding({ facts, parts }: ControlPlaneView): Standing {
   const secrets = there.sds.status();
   const refused = secrets.nacks[0];
   if (refused !== undefined) return no(`Envoy refuses the secret ${refused.names.join(", ")}: ${refused.text}`);
-  const asked = secrets.streams > 0 || facts.secrets.includes("default");
+  const asked = secrets.asked.some(fromAuthority) || facts.secrets.some(fromAuthority);
   if (secrets.mode === "external") return { ready: true, note: "an external secret service is used" };
   if (!asked) return { ready: true, note: "Envoy has asked for none" };
   if (state === "valid") return reason === "" ? yes : { ready: true, note: reason };

@@ -1,6 +1,6 @@
 import type { Outcome } from "../process/lifecycle.ts";
 import { probePort } from "../system/network.ts";
-import type { AgentParts } from "./agent.ts";
+import type { AgentParts } from "./agent-parts.ts";
 import { explainEnd } from "./explain-end.ts";
 import type { RenderedLaunch } from "./rendered-launch.ts";
 

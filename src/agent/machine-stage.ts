@@ -5,7 +5,7 @@ import { realClock } from "../system/clock.ts";
 import { httpRequest } from "../system/http-client.ts";
 import { selfPid } from "../system/process.ts";
 import type { ServiceNotify } from "../system/service-notify.ts";
-import type { AgentParts } from "./agent.ts";
+import type { AgentParts } from "./agent-parts.ts";
 import type { Stage } from "./stage.ts";
 
 /** Until the service is ready, it is looked at so often; afterwards only what is said of it can change. */

@@ -2,7 +2,7 @@ import { postMortem, TERMINATION_MESSAGE_LIMIT } from "../status/post-mortem.ts"
 import { statusJson } from "../status/status-document.ts";
 import { realClock } from "../system/clock.ts";
 import { writeTerminationMessage } from "../system/termination-log.ts";
-import type { AgentParts } from "./agent.ts";
+import type { AgentParts } from "./agent-parts.ts";
 import { stateSections } from "./status-page.ts";
 
 /**

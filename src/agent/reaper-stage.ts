@@ -2,7 +2,7 @@ import { endOrphans } from "../system/last-resort.ts";
 import { native } from "../system/native.ts";
 import { installReaper } from "../system/orphans.ts";
 import { isPid1 } from "../system/process.ts";
-import type { AgentParts } from "./agent.ts";
+import type { AgentParts } from "./agent-parts.ts";
 import { deathBond } from "./envoy-launch.ts";
 import type { Stage } from "./stage.ts";
 

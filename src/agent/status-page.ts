@@ -8,9 +8,8 @@ import { memoryLimit } from "../system/memory-limit.ts";
 import { ownResources } from "../system/own-resources.ts";
 import { ownUsage } from "../system/own-usage.ts";
 import { residentBytesOf } from "../system/process-memory.ts";
-import type { AgentParts } from "./agent.ts";
+import type { AgentParts, ControlPlaneParts } from "./agent-parts.ts";
 import { certificateSection, controlPlaneSection } from "./control-plane-sections.ts";
-import type { ControlPlaneParts } from "./control-plane-stage.ts";
 import { stopSection } from "./stop-section.ts";
 
 /** What `/status` shows beside readiness; a part that has something to tell adds its section here. */

@@ -1,11 +1,13 @@
 import type { AgentConfig, JsonObject } from "../config/agent-config.ts";
 import type { Log } from "../foundation/log.ts";
+import { type Millis, within } from "../foundation/time.ts";
 import type { EnvoyPort } from "../process/envoy-port.ts";
 import type { Ask } from "../status/control-routes.ts";
 import type { Verdict } from "../status/readiness.ts";
+import type { Handler } from "../status/status-server.ts";
 import { realClock } from "../system/clock.ts";
 import type { HttpTarget } from "../system/http-client.ts";
-import type { AgentParts } from "./agent.ts";
+import type { AgentParts } from "./agent-parts.ts";
 import { askRestart } from "./ask-restart.ts";
 import { readinessContributors } from "./contributors.ts";
 import { controlPlaneContributors } from "./control-plane-standing.ts";
@@ -59,19 +61,33 @@ async function statusDeps(parts: AgentParts) {
     },
     ask: wishes(envoy, log),
     serveMetrics: serveOwnMetrics(metrics),
-    serveMerged: serveMergedMetrics({
-      config,
-      metrics,
-      clock: realClock,
-      log: log.scoped("metrics"),
-      envoy: () => envoyStats(parts),
-      onReport: (results) => scrapes.note(results),
-    }),
+    serveMerged: afterOurOwnReading(
+      envoy,
+      serveMergedMetrics({
+        config,
+        metrics,
+        clock: realClock,
+        log: log.scoped("metrics"),
+        envoy: () => envoyStats(parts),
+        onReport: (results) => scrapes.note(results),
+      }),
+    ),
     debugConfig: () => withoutSecrets(config),
     page: statusPage(parts, scrapes),
     onBug,
   };
 }
+
+/** What we ourselves want from Envoy's statistics is read before the scraper does, never after (EnvoyPort). */
+function afterOurOwnReading(envoy: EnvoyPort, serve: Handler): Handler {
+  return async (request, response) => {
+    await within(realClock, OWN_READING, envoy.beforeScrape());
+    return serve(request, response);
+  };
+}
+
+/** A scraper has little time. */
+const OWN_READING: Millis = 200;
 
 /** What callers of the pod may ask for, as events of the machine. */
 function wishes(envoy: EnvoyPort, log: Log): Ask {
@@ -102,14 +118,12 @@ function listenerOn({ facts }: AgentParts, port: number): { readonly host: strin
 
 /** Envoy's own listener where there is one, else its admin; nothing while there is no Envoy. */
 function envoyStats(parts: AgentParts): { readonly to: HttpTarget; readonly path: string } | undefined {
-  const { facts, config } = parts;
+  const { facts, config, envoy } = parts;
   if (config.envoy.disabled) return undefined;
   const path = "/stats/prometheus";
   const listener = listenerOn(parts, config.ports.prometheus);
   if (listener !== undefined) return { to: listener, path };
-  const { admin } = facts;
-  if (admin === undefined) return undefined;
-  return { to: admin.kind === "tcp" ? { host: admin.host, port: admin.port } : { socketPath: admin.path }, path };
+  return facts.admin === undefined ? undefined : { to: envoy.adminTarget(), path };
 }
 
 /** The effective configuration for /debug/config: maps as objects, values of secret-sounding names left out. */

@@ -26,8 +26,13 @@ export interface AdsServiceDeps {
 
 const LARGEST_REQUEST = 64 * 1024 * 1024;
 const none: ResourcesOfType = { version: "0", byName: new Map() };
-/** Without names these two mean "all". */
-const wildcardTypes: readonly string[] = [typeUrls.cluster, typeUrls.listener];
+/** Without names these mean "all": the agent asks for name table and trust bundle as istiod knows them, without. */
+const wildcardTypes: readonly string[] = [
+  typeUrls.cluster,
+  typeUrls.listener,
+  typeUrls.nameTable,
+  typeUrls.proxyConfig,
+];
 
 /** Sends later, never, or cuts the connection, as the faults say. */
 class Sender {

@@ -5,6 +5,7 @@ import { CallFailed, unaryCall } from "../protocol/grpc-client.ts";
 import { grpcStatus } from "../protocol/grpc-status.ts";
 import { certificateRequest, certificateResponse } from "../protocol/messages.ts";
 import { paths } from "../protocol/names.ts";
+import { closeLater } from "../system/close-later.ts";
 import { connectStream, isIP } from "../system/tls.ts";
 import { type CaFailure, caFailure } from "./ca-reasons.ts";
 import { type UpstreamCredentials, upstreamCredentials } from "./upstream-credentials.ts";
@@ -74,16 +75,19 @@ async function call(
       throw notConnected(error);
     },
   );
-  try {
-    const answered = await within(clock, deadline, asking);
-    if (answered.timedOut) throw new CallFailed(grpcStatus.deadlineExceeded, `no answer within ${deadline} ms`);
-    return certificateResponse.decode(answered.value).certChain;
-  } finally {
-    opening.then(
-      (socket) => socket.destroy(),
-      () => undefined,
-    );
-  }
+  const answered = await within(clock, deadline, asking).finally(() => endSoon(opening));
+  if (!answered.timedOut) return certificateResponse.decode(answered.value).certChain;
+  opening.then((socket) => socket.destroy(), ignore);
+  throw new CallFailed(grpcStatus.deadlineExceeded, `no answer within ${deadline} ms`);
+}
+
+const ignore = (): void => undefined;
+/** How long a CA may take to hear our goodbye. */
+const LINGER: Millis = 1_000;
+
+/** The call's end has said goodbye; a CA that does not hang up then, or a connection that comes late, is cut off. */
+function endSoon(opening: ReturnType<typeof connectStream>): void {
+  opening.then((socket) => closeLater(socket, LINGER, () => socket.destroy()), ignore);
 }
 
 /** TLS material that can't be used is no matter of the network: another try would not mend it. */

@@ -4,6 +4,8 @@ import { constants, createGzip, createZstdCompress, type Gzip, type ZstdCompress
 import type { Coding } from "./negotiate.ts";
 import type { PageWriter } from "./page-writer.ts";
 
+const LARGEST_COPY = 512 * 1024;
+
 /** The way of a page to the scraper: blocks out of the writer, compressed when asked, at the scraper's pace. */
 export class PageOutput {
   readonly #response: ServerResponse;
@@ -13,6 +15,9 @@ export class PageOutput {
   #failed: Error | undefined;
   #closed = false;
   #wake: () => void = () => undefined;
+  /** What the compressor works on, in a thread of its own, while the next pieces are read. */
+  #compressing: Promise<void> = Promise.resolve();
+  #copy: Buffer = Buffer.alloc(0);
 
   constructor(response: ServerResponse, coding: Coding, writer: PageWriter) {
     this.#response = response;
@@ -42,8 +47,25 @@ export class PageOutput {
    */
   async flush(signal: AbortSignal): Promise<void> {
     const blocks = this.#writer.take();
-    if (blocks.length > 0) await this.#sent(blocks, signal);
+    if (blocks.length > 0) {
+      if (this.#compressor === undefined) await this.#sent(blocks, signal);
+      else await this.#compressed(blocks, signal);
+    }
     this.#check(signal);
+  }
+
+  /** One piece is compressed at a time, from a copy, so that the buffers are free at once. */
+  async #compressed(blocks: readonly Uint8Array[], signal: AbortSignal): Promise<void> {
+    await this.#compressing;
+    const length = blocks.reduce((sum, block) => sum + block.length, 0);
+    if (length > LARGEST_COPY) return this.#sent(blocks, signal);
+    if (this.#copy.length < length) this.#copy = Buffer.allocUnsafeSlow(Math.min(LARGEST_COPY, length * 2));
+    let at = 0;
+    for (const block of blocks) {
+      this.#copy.set(block, at);
+      at += block.length;
+    }
+    this.#compressing = this.#sent([this.#copy.subarray(0, length)], signal);
   }
 
   #sent(blocks: readonly Uint8Array[], signal: AbortSignal): Promise<void> {

@@ -26,9 +26,10 @@ export const withoutHotRestart: Pick<LaunchHow, "epoch" | "hotRestart"> = { epoc
 export function envoyArguments(
   config: AgentConfig,
   files: LaunchFiles,
-  how: Pick<LaunchHow, "epoch" | "hotRestart"> = withoutHotRestart,
+  how: Pick<LaunchHow, "epoch" | "hotRestart" | "concurrency"> = withoutHotRestart,
 ): readonly string[] {
   const { envoy, node, log } = config;
+  const concurrency = envoy.concurrency ?? how.concurrency;
   const given = new Set(envoy.extraArguments.filter((word) => word.startsWith("-")));
   const flags: readonly (readonly [string, ...string[]])[] = [
     ["-c", files.bootstrapPath],
@@ -47,7 +48,7 @@ export function envoyArguments(
     ...(files.setsLogFormat ? [] : [["--log-format", log.json ? JSON_LOG : TEXT_LOG] as const]),
     ...(envoy.skipDeprecatedLogs ? [["--skip-deprecated-logs"] as const] : []),
     ...(envoy.enableCoreDump ? [["--enable-core-dump"] as const] : []),
-    ...(envoy.concurrency === undefined ? [] : [["--concurrency", String(envoy.concurrency)] as const]),
+    ...(concurrency === undefined ? [] : [["--concurrency", String(concurrency)] as const]),
     // A template's bootstrap says who we are; a custom file may not.
     ...(config.bootstrap.kind === "custom"
       ? [["--service-cluster", node.cluster] as const, ["--service-node", node.nodeId] as const]

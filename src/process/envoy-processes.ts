@@ -33,6 +33,8 @@ const STOOD_IN_SHUTDOWN = 1_000;
 
 /** The Envoys that are alive, and what each of them was started with. */
 export class EnvoyProcesses {
+  /** Worker threads of the first one that said so: the later ones get as many. */
+  concurrency: number | undefined;
   readonly #deps: ProcessesDeps;
   readonly #alive = new Map<number, Process>();
   #proven: Launch;
@@ -130,6 +132,7 @@ export class EnvoyProcesses {
       epoch: of.epoch,
       hotRestart: lineage && { lineage, parentShutdown },
       adminPath: this.#deps.lineages.adminPath(of.lineage),
+      concurrency: this.concurrency,
     };
   }
 

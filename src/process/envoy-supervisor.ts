@@ -67,6 +67,9 @@ export class EnvoySupervisor {
       process: (run) => this.#processes.get(run),
       handover: this.#handover,
       onWord: (run, word) => this.#words.set(run, word),
+      onConcurrency: (workers) => {
+        this.#processes.concurrency ??= workers;
+      },
       onKept: () => this.#deps.onChange(this.snapshot()),
       onSilent: (run) => this.post({ on: "silent", run }),
       background: (work) => this.#background(work),
@@ -79,7 +82,7 @@ export class EnvoySupervisor {
     lineages.open();
     const { off } = lineages;
     if (off !== undefined) this.#deps.log.warn("Hot restart is off; a restart will be a swap", { why: off });
-    const { next, effects } = begin(this.#deps.clock.monotonic());
+    const { next, effects } = begin(this.#deps.clock.monotonic(), this.#deps.limits);
     this.#enter(next, effects);
   }
 
@@ -209,7 +212,7 @@ export class EnvoySupervisor {
 
   #exited(of: EpochRecord, exit: ExitFacts["exit"]): void {
     const { outOfMemory, chance, onExit } = this.#deps;
-    this.#handover.died();
+    this.#handover.died(of);
     const kept = this.#handover.keptOf(of);
     const facts = { exit, kept, outOfMemory: outOfMemory(), jitter: chance() * 0.4 - 0.2 };
     onExit(facts, this.#state?.is === "stopping");

@@ -29,6 +29,11 @@ export interface LaunchHow {
   readonly hotRestart: { readonly lineage: Lineage; readonly parentShutdown: Millis } | undefined;
   /** A unix socket that takes the place of the bootstrap's admin address: two Envoys cannot share one. */
   readonly adminPath: string | undefined;
+  /**
+   * Worker threads of the Envoy before it, for a configuration that leaves them to Envoy: fewer than before would
+   * reset connections that wait (hot-restart.md 5). Undefined: the first one.
+   */
+  readonly concurrency?: number | undefined;
 }
 
 /** How somebody asked for a new Envoy. */

@@ -14,6 +14,7 @@ export interface ServingWatchDeps {
   readonly process: (run: number) => Process | undefined;
   readonly handover: Handover;
   readonly onWord: (run: number, word: AdminWord) => void;
+  readonly onConcurrency: (workers: number | undefined) => void;
   /** What is kept may have changed. */
   readonly onKept: () => void;
   readonly onSilent: (run: number) => void;
@@ -50,7 +51,7 @@ export class ServingWatch {
   /** Another one serves. */
   serves(of: EpochRecord): void {
     this.#answeredAt = this.#deps.clock.monotonic();
-    // Within a lineage both speak the same version, or neither would be there. It may die before it is asked.
+    // Envoys of one lineage speak the same; another one is asked before its word is taken.
     if (of.lineage !== this.#lineage) this.#deps.handover.version = undefined;
     this.#lineage = of.lineage;
     this.#asked = of.run;
@@ -132,6 +133,7 @@ export class ServingWatch {
     const [info, listeners] = [await admin.serverInfo(), await admin.listeners()];
     // Somebody else may have taken the admin over meanwhile.
     if (this.#watched()?.run !== record.run || info.epoch !== record.epoch) return;
+    this.#deps.onConcurrency(info.concurrency);
     await handover.keep(record, addressesOf(listeners), info.concurrency ?? 1);
     this.#deps.onKept();
   }

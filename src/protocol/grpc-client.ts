@@ -28,7 +28,8 @@ export interface UnaryCall {
 
 /**
  * One call on a connection of its own: a message there, a message back. Rejects with CallFailed, or with Node's error for
- * metadata that can't be sent. The socket stays the caller's: destroying it ends a call that is under way.
+ * metadata that can't be sent. When the call is over, goodbye is said and the socket ends; destroying it ends a call that
+ * is under way.
  */
 export function unaryCall(socket: Duplex, call: UnaryCall): Promise<Buffer> {
   return new Promise((resolve, reject) => {
@@ -46,7 +47,7 @@ export function unaryCall(socket: Duplex, call: UnaryCall): Promise<Buffer> {
     });
     answer.readFrom(stream);
     stream.once("close", () => {
-      session.destroy();
+      session.close();
       const failure = answer.failure(stream.rstCode);
       if (failure === undefined) resolve(answer.message);
       else reject(failure);

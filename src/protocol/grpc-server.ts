@@ -93,7 +93,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
       for (const [session, socket] of sessions) {
         session.destroy();
         // A session waits for the write that is under way, over TLS also for one that a reset has lost (Node 24).
-        closeLater(socket, HALF_OPEN, () => socket.destroy());
+        if ("encrypted" in socket) socket.destroy();
       }
     },
   };

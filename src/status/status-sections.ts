@@ -47,6 +47,7 @@ export function envoySection(snapshot: EnvoySnapshot, now: Millis): StatusSectio
       { key: "sinceMs", label: "for", value: now - since, unit: "ms" },
       { key: "epoch", label: "epoch", value: epoch < 0 ? undefined : epoch },
       { key: "pid", label: "process", value: pid },
+      ...hotRestartFacts(snapshot),
     ],
     table: {
       columns: [
@@ -68,6 +69,16 @@ export function envoySection(snapshot: EnvoySnapshot, now: Millis): StatusSectio
       empty: "no process of Envoy is there",
     },
   };
+}
+
+/** What is going on beside serving, and what a crash or a restart would find. */
+function hotRestartFacts({ state, phase, keptSockets, hotRestartOff }: EnvoySnapshot): readonly Fact[] {
+  const facts: Fact[] = [];
+  if (phase !== undefined && phase !== state) facts.push({ key: "phase", label: "phase", value: phase });
+  if (keptSockets !== undefined) facts.push({ key: "keptSockets", label: "listen sockets kept", value: keptSockets });
+  if (hotRestartOff !== undefined)
+    facts.push({ key: "hotRestartOff", label: "hot restart is off", value: hotRestartOff, mood: "waiting" });
+  return facts;
 }
 
 /** The restarts so far and their causes, newest first. */

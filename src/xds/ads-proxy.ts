@@ -171,6 +171,7 @@ class ForwardingProxy implements AdsProxy {
 
   #received(pid: number | undefined, typeUrl: string): void {
     if (typeUrl !== typeUrls.cluster && typeUrl !== typeUrls.listener) return;
+    if (typeUrl === typeUrls.listener) this.#deps.hooks.onListeners?.();
     const before = this.#configured.get(pid) ?? { pid, clusters: false, listeners: false };
     this.#configured.delete(pid);
     this.#configured.set(pid, {

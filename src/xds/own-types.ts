@@ -17,6 +17,8 @@ export interface XdsHooks {
   readonly onNameTable?: (table: NameTable) => void;
   /** PCDS: the trust bundle, PEM. Throws to refuse it. */
   readonly onTrustBundle?: (roots: readonly string[]) => void;
+  /** Envoy was given listeners. */
+  readonly onListeners?: () => void;
   /** ECDS: gets a whole response message and gives the one that Envoy gets. */
   readonly rewriteExtensions?: (message: Buffer, variant: Variant) => Promise<Buffer>;
 }

@@ -37,7 +37,7 @@ function world(tolerance?: number, uses: "ads" | "static" = "ads") {
     snapshot: () => ({ state: "live", epoch: 0, pid: 42, since: 0, reason: "", processes: [] }),
     parts: () => ({
       identity: { status: () => ({ state: "valid", reason: "" }) },
-      sds: { status: () => ({ mode: "own", streams: 0, nacks: [] }) },
+      sds: { status: () => ({ mode: "own", asked: [], nacks: [] }) },
       xds: { status: () => status },
     }),
     clock,

@@ -88,6 +88,14 @@ describe("Envoy's arguments", () => {
   });
 });
 
+test("an Envoy that counts its own workers gets as many as the one before; a configured number wins", () => {
+  const files = { bootstrapPath: "/b.json", override: undefined, setsLogFormat: false };
+  const how = { epoch: 1, hotRestart: undefined, concurrency: 7 };
+  const of = (args: readonly string[]): string => envoyArguments(agentConfig({ args }), files, how).join(" ");
+  expect(of(["--concurrency", "0"])).toContain("--concurrency 7");
+  expect(of(["--concurrency", "3"])).toContain("--concurrency 3");
+});
+
 describe("parent shutdown", () => {
   test.each([
     ["longer than needed", 45_000, 60_000, 60_000],

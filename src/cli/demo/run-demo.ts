@@ -49,7 +49,8 @@ async function show(call: Call, folder: string, ports: DemoPorts, planePort: num
   const get = (port: number, path: string) =>
     httpRequest({ to: { host: "127.0.0.1", port }, path, timeout: 10_000, limit: 64 * 1024 * 1024 });
   const certificates = `${folder}/certificates`;
-  const steps = demoSteps(ports, get, { certificates, ask: async () => askSecurely(ports.secure, certificates) });
+  const secure = { certificates, ask: async () => askSecurely(ports.secure, certificates) };
+  const steps = demoSteps(ports, get, secure, `${folder}/etc/istio/proxy/pilotfish.sock`);
   const failed = await showSteps(call, steps, proxy.exited);
   if (failed === 0 && call.flags.values.get("once") === undefined) {
     call.out("\nEverything stands. Try the commands above; Ctrl-C ends it.\n");

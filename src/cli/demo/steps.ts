@@ -1,5 +1,6 @@
 import type { HttpAnswer } from "../../system/http-client.ts";
 import type { DemoPorts } from "./discovery-resources.ts";
+import { type Counted, callWhile, type Get, hotRestart, killEnvoy } from "./faults.ts";
 import type { SecureAnswer } from "./mutual-tls.ts";
 
 /** One thing that the demo shows, and checks. */
@@ -11,13 +12,15 @@ export interface DemoStep {
   readonly show: () => Promise<string>;
 }
 
-export type Get = (port: number, path: string) => Promise<HttpAnswer>;
-
-/** In the order in which they are shown. `get` asks 127.0.0.1; `certificates` is where the workload's own lie. */
+/**
+ * In the order in which they are shown. `get` asks 127.0.0.1; `certificates` is where the workload's own lie; `socketPath`
+ * is the proxy's control socket.
+ */
 export function demoSteps(
   ports: DemoPorts,
   get: Get,
   secure: { readonly certificates: string; readonly ask: () => Promise<SecureAnswer> },
+  socketPath: string,
 ): readonly DemoStep[] {
   return [
     {
@@ -47,8 +50,36 @@ export function demoSteps(
       command: `curl http://127.0.0.1:${ports.status}/stats/prometheus`,
       show: async () => expectSources(await get(ports.status, "/stats/prometheus")),
     },
+    ...faultSteps(ports, get, socketPath),
   ];
 }
+
+/** What none of its kind manages: nobody is refused while Envoy is replaced, or killed. */
+function faultSteps(ports: DemoPorts, get: Get, socketPath: string): readonly DemoStep[] {
+  return [
+    {
+      title: "Envoy is killed with -9 while it is called: nobody is refused",
+      command: "kill -9 $(pgrep -n envoy)",
+      show: async () => {
+        const counted = await callWhile(get, ports.service, () => killEnvoy(socketPath));
+        if (counted.refused > 0) throw new Error(`${counted.refused} connections were refused`);
+        return `${countedInWords(counted)} (under way on the one that died)`;
+      },
+    },
+    {
+      title: "another Envoy takes its place while it is called: no request fails",
+      command: "pilotfish hot-restart --wait",
+      show: async () => {
+        const counted = await callWhile(get, ports.service, () => hotRestart(socketPath));
+        if (counted.refused + counted.lost > 0) throw new Error(countedInWords(counted));
+        return countedInWords(counted);
+      },
+    },
+  ];
+}
+
+const countedInWords = ({ answered, refused, lost }: Counted): string =>
+  `${answered} answered, ${refused} refused, ${lost} lost`;
 
 function expectStatus(answer: HttpAnswer, status: number): string {
   if (answer.status !== status)

@@ -38,6 +38,8 @@ export class Handover {
   #parent: StandInParent | undefined;
   #child: StandInChild | undefined;
   #looked = false;
+  /** Whose sockets were asked for last. */
+  #asked: Member | undefined;
 
   constructor(deps: HandoverDeps) {
     this.#deps = deps;
@@ -60,6 +62,7 @@ export class Handover {
     if (place === undefined || !this.#canSpeak()) return;
     if (this.#keptLineage !== of.lineage) this.#kept.drop();
     this.#keptLineage = of.lineage;
+    this.#asked = of;
     const outcome = await this.#kept.refresh(place, { addresses, workers }, { again: true });
     if (outcome.is === "refused" || outcome.is === "no-answer")
       this.#deps.log.warn("Envoy's listen sockets are not kept", { epoch: of.epoch, outcome });
@@ -71,9 +74,9 @@ export class Handover {
     return this.#kept.owed ? "the serving Envoy has not answered a question yet" : undefined;
   }
 
-  /** Whatever was asked of this one has no answer any more. */
-  died(): void {
-    this.#kept.abandon();
+  /** Whatever was asked of this one has no answer any more; one that lives would die of an answer that nobody takes. */
+  died(of: Member): void {
+    if (this.#asked?.lineage === of.lineage && this.#asked.epoch === of.epoch) this.#kept.abandon();
   }
 
   drop(): void {

@@ -19,7 +19,8 @@ export interface LineagesDeps {
 
 const FOLDER = "hot-restart";
 const SMALLEST = 1_000_000;
-const LARGEST = 400_000_000;
+/** Ten times as much still is a number of 31 bits: names of sockets stay short. */
+const LARGEST = 214_000_000;
 
 /**
  * The names under which our Envoys meet: a socket prefix in a folder that nobody else may enter (hot-restart.md 12) and

@@ -23,8 +23,11 @@ export type SocketRole = "parent" | "child";
 
 /** Full name of a socket of one epoch: the path that Envoy binds (`<prefix>_<role>_<number>`). */
 export function socketName(lineage: Lineage, role: SocketRole, epoch: number): string {
-  return `${lineage.prefix}_${role}_${lineage.baseId * 10 + (epoch % 3)}`;
+  return `${lineage.prefix}_${role}_${printed(lineage.baseId * 10 + (epoch % 3))}`;
 }
+
+/** Envoy has the number as 32 bits with a sign and prints it as 64 without: seen from a base-id of 214748365 on. */
+const printed = (number: number): string => BigInt.asUintN(64, BigInt(number | 0)).toString();
 
 /** Every socket file that epochs of this lineage can leave behind, those of UDP included. */
 export function allSocketNames(lineage: Lineage): readonly string[] {
@@ -37,4 +40,4 @@ export function allSocketNames(lineage: Lineage): readonly string[] {
 }
 
 /** The longest prefix for which every name fits into a socket's address (107 bytes), with the longest number. */
-export const LONGEST_PREFIX = 107 - "_udp_parent_".length - "42949672952".length;
+export const LONGEST_PREFIX = 107 - "_udp_parent_".length - "18446744073709551615".length;

@@ -245,7 +245,8 @@ function force(state: StateOf<"stopping">): Step {
 }
 
 function killTimer(state: StateOf<"stopping">, event: EventOf<"timer">): Step {
-  const due = event.timer === "kill" ? state.kills === 0 : event.timer === "kill-again";
+  // A "kill-again" may be left from a child that was given up before.
+  const due = event.timer === "kill" ? state.kills === 0 : event.timer === "kill-again" && state.kills > 0;
   return due ? force(state) : stay(state);
 }
 

@@ -112,9 +112,14 @@ function notStarted(
   if (event.run !== state.child.run) return stay(state);
   const { current, restart, ledger } = state;
   if (restart !== undefined) return failed(current, restart, event.error.message, now, ledger, limits);
-  const plan = { epoch: 0, lineage: ledger.lineages + 1, over: "nobody", using: "proven", cause: "crash" } as const;
   const said = tell("warn", "Cannot start Envoy over the old one", { error: event.error });
-  return after([said], startNow(plan, current, now, ledger));
+  return after([said], startBeside(current, now, ledger, limits));
+}
+
+/** The old one has no listeners any more and hands nothing over: another lineage, which does not ask it. */
+function startBeside(old: EpochRecord, now: Millis, ledger: Ledger, limits: LifecycleLimits): Step {
+  const plan = { epoch: 0, lineage: ledger.lineages + 1, over: "nobody", using: "proven", cause: "crash" } as const;
+  return startNow(plan, old, now, ledger, limits);
 }
 
 function tookTooLong(
@@ -163,6 +168,8 @@ function cancelled(state: StateOf<"cancelling">, event: EventOf<"exited">, now: 
   if (event.run === current?.run)
     return { next: { ...state, current: undefined, loss: { record: current, exit: event } }, effects: [] };
   if (event.run !== child.run) return stay(state);
+  if (current !== undefined && ending === undefined && restart === undefined)
+    return startBeside(current, now, ledger, limits);
   if (current !== undefined && ending === undefined) return mend(current, child, restart, why, ledger);
   if (current !== undefined) return endAfterCancel(state, current, now, limits);
   return bothGone(state, event, now, limits);
@@ -190,6 +197,8 @@ function bothGone(
 ): Step {
   if (ending?.stop !== undefined || loss === undefined)
     return finish({ how: "stopped", reason: ending?.stop?.reason ?? "", forced: false, exit: event.exit });
+  if (ending !== undefined)
+    return finish({ how: "died", epoch: loss.record.epoch, beforeLive: false, exit: loss.exit.exit });
   const queued = restart === undefined ? ledger : enqueue(ledger, restart);
   const facts = { ...loss.exit, kept: event.kept };
   return recover({ dead: loss.record, facts, older: undefined, wasNew: false, overKept: false }, now, queued, limits);

@@ -65,14 +65,20 @@ function died(state: StateOf<"starting">, event: EventOf<"exited">, now: Millis,
 }
 
 /** Over kept sockets it may simply not be possible: then without them, at once. */
-function notStarted(state: StateOf<"starting">, event: EventOf<"not-started">, now: Millis): Step {
+function notStarted(
+  state: StateOf<"starting">,
+  event: EventOf<"not-started">,
+  now: Millis,
+  limits: LifecycleLimits,
+): Step {
   const { current, older, over, ledger } = state;
   if (event.run !== current.run) return stay(state);
   if (!ledger.everLive) return finish({ how: "not-started", epoch: current.epoch, error: event.error });
   const lineage = older === undefined ? current.lineage : ledger.lineages + 1;
   const plan = { epoch: 0, lineage, over: "nobody", using: "proven", cause: "crash" } as const;
   const said = tell("warn", "Cannot start Envoy", { epoch: current.epoch, error: event.error });
-  if (over === "kept-sockets") return after([said, { run: "drop-sockets" }], startNow(plan, older, now, ledger));
+  if (over === "kept-sockets")
+    return after([said, { run: "drop-sockets" }], startNow(plan, older, now, ledger, limits));
   const { book, patience } = noteCrash(ledger.book, { cause: "cannot-exec", at: now, ranFor: 0, jitter: 0 });
   if (patience.spent) return after([said], finish({ how: "not-started", epoch: current.epoch, error: event.error }));
   // Nothing has run, so nothing may be tried again in the same turn.
@@ -114,8 +120,8 @@ export const starting: Row<"starting"> = {
   timer: letGo,
 };
 
-function startWaiting(state: StateOf<"waiting">, event: EventOf<"timer">, now: Millis): Step {
-  return event.timer === "backoff" ? startNow(state.plan, state.older, now, state.ledger) : stay(state);
+function startWaiting(state: StateOf<"waiting">, event: EventOf<"timer">, now: Millis, limits: LifecycleLimits): Step {
+  return event.timer === "backoff" ? startNow(state.plan, state.older, now, state.ledger, limits) : stay(state);
 }
 
 function olderDied(state: StateOf<"waiting">, event: EventOf<"exited">): Step {

@@ -166,6 +166,10 @@ describe("names", () => {
       "/run/x/envoy_parent_172",
       "/run/x/envoy_parent_170",
     ]);
+    // As Envoy 1.40.0 names them with --base-id 265053239: it has 32 bits with a sign.
+    expect(socketName({ prefix: "/run/e0", baseId: 265_053_239 }, "child", 0)).toBe(
+      "/run/e0_child_18446744072065116710",
+    );
     expect(allSocketNames(lineage)).toHaveLength(12);
     expect(allSocketNames(lineage)).toContain("/run/x/envoy_udp_child_172");
   });

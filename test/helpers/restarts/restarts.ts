@@ -1,0 +1,147 @@
+import { execFile } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { eventually } from "../eventually.ts";
+import { pilotfish } from "../paths.ts";
+import { ask, type Exit, type ProxyRun } from "../proxy.ts";
+import {
+  configFolder,
+  descriptorsOf,
+  heldSockets,
+  holdsNoMore,
+  leftovers,
+  removeSharedMemory,
+  sharedMemoryOf,
+} from "./leaks.ts";
+
+/** What the command says; `outcome` and the rest only with --json. */
+export interface CommandAnswer {
+  readonly code: number;
+  readonly said: string;
+}
+
+export interface EnvoyProcess {
+  readonly epoch: number;
+  readonly pid: number;
+  /** live, initializing, draining, on probation, ... */
+  readonly state: string;
+}
+
+export interface RestartRow {
+  readonly cause: string;
+  readonly outcome: string;
+  readonly by: string;
+  readonly epoch: number | string;
+}
+
+interface Page {
+  readonly envoy: { readonly state: string; readonly epoch: number; readonly rows: readonly EnvoyProcess[] };
+  readonly restarts: { readonly rows: readonly RestartRow[] };
+}
+
+/** The smallest times: the old Envoy lives for six seconds beside the new one. */
+export const shortTimers = ["--drainDuration", "1s", "--parentShutdownDuration", "6s"] as const;
+/** When an old Envoy ends, from the moment at which the new one is live, ms. */
+export const PARENT_SHUTDOWN = 6_000;
+
+/** Restarts of a running proxy: how they are asked for, what is to be seen of them, what they leave behind. */
+export class Restarts {
+  readonly proxy: ProxyRun;
+  #before: readonly string[] = [];
+  #sharedMemory: readonly string[] = [];
+
+  constructor(proxy: ProxyRun) {
+    this.proxy = proxy;
+  }
+
+  /** `pilotfish hot-restart WORDS`, from the proxy's working directory. */
+  command(...words: readonly string[]): Promise<CommandAnswer> {
+    return new Promise((resolve) => {
+      execFile(pilotfish, ["hot-restart", ...words], { cwd: this.proxy.folder.path }, (error, stdout, stderr) => {
+        resolve({ code: error === null ? 0 : Number(error.code ?? -1), said: `${stdout}${stderr}`.trim() });
+      });
+    });
+  }
+
+  /** Asks, waits for the outcome and then for the end of the old Envoy; fails when it did not go well. */
+  async restart(...words: readonly string[]): Promise<CommandAnswer> {
+    const answer = await this.command("--wait", ...words);
+    if (answer.code !== 0) throw new Error(`${answer.said}\n${this.proxy.output}`);
+    await this.untilAlone();
+    return answer;
+  }
+
+  /** The status page of this moment. */
+  async page(): Promise<Page> {
+    const to = { socketPath: join(configFolder(this.proxy.folder.path), "pilotfish.sock") };
+    const answer = await ask(to, "/status", { headers: { accept: "application/json" } });
+    this.#sharedMemory = [...new Set([...this.#sharedMemory, ...sharedMemoryOf(this.proxy.folder.path)])];
+    return JSON.parse(answer.body) as Page;
+  }
+
+  /** Envoy's processes, newest first. */
+  async envoys(): Promise<readonly EnvoyProcess[]> {
+    return (await this.page()).envoy.rows;
+  }
+
+  /** Process ids by epoch. */
+  async pids(): Promise<ReadonlyMap<number, number>> {
+    return new Map((await this.envoys()).map(({ epoch, pid }) => [epoch, pid]));
+  }
+
+  /** What became of the restarts so far, newest first. */
+  async history(): Promise<readonly RestartRow[]> {
+    return (await this.page()).restarts.rows;
+  }
+
+  /** One Envoy, live, and nothing else going on; gives it. */
+  async untilAlone(limit?: number): Promise<EnvoyProcess> {
+    return eventually(
+      "one Envoy, alone",
+      async () => {
+        const { state, rows } = (await this.page()).envoy;
+        const [only, second] = rows;
+        return state === "live" && second === undefined && only?.state === "live" ? only : undefined;
+      },
+      limit,
+    ).catch((error: unknown) => {
+      throw new Error(`${String(error)}\n${this.proxy.output}`, { cause: error });
+    });
+  }
+
+  /** Waits until we hold the listen socket of a port (one a worker), then remembers what else we hold. */
+  async keeps(port: number): Promise<void> {
+    await eventually("kept sockets", () => heldSockets(this.proxy.pid, port) > 0);
+    this.#before = descriptorsOf(this.proxy.pid);
+  }
+
+  /** Changes the custom configuration that the proxy was started with. */
+  rewrite(change: (bootstrap: Record<string, unknown>) => object | undefined): void {
+    const file = join(this.proxy.folder.path, "custom.json");
+    const now = JSON.parse(readFileSync(file, "utf8")) as Record<string, unknown>;
+    writeFileSync(file, JSON.stringify(change(now) ?? now));
+  }
+
+  /** No zombie, no more descriptors than at `keeps`. */
+  async holdsNoMore(): Promise<void> {
+    await holdsNoMore(this.proxy.pid, this.#before);
+  }
+
+  /** The end of a test: nothing is held that was not before; SIGTERM, a clean end, and nothing of it is left. */
+  async ends(): Promise<Exit> {
+    await this.page();
+    if (this.#before.length > 0) await this.holdsNoMore();
+    this.proxy.signal("SIGTERM");
+    const exit = await this.proxy.exited;
+    const left = leftovers(this.proxy.folder.path, this.#sharedMemory);
+    if (left.length > 0) throw new Error(`left behind: ${left.join(", ")}\n${this.proxy.output}`);
+    return exit;
+  }
+
+  /** For afterEach: ends it whatever happened. */
+  async done(): Promise<void> {
+    const files = [...this.#sharedMemory, ...sharedMemoryOf(this.proxy.folder.path)];
+    await this.proxy.done();
+    removeSharedMemory(files);
+  }
+}
