@@ -7,14 +7,11 @@ import { letGoUntil } from "../helpers/faults/holding-envoy.ts";
 let run: FaultRun;
 afterEach(() => run.done());
 
-/** Connections of the usual load: more than these cannot have been in flight. */
-const CLIENTS = 4;
-
 test("a child killed before it attached, and after: nobody fails, it is tried again", async () => {
   run = await FaultRun.start();
   const load = await run.load();
   for (const moment of ["exec", "attached"] as const) {
-    const { epoch, pid } = await run.alone();
+    const { epoch, pid } = await run.untilAlone();
     const story = run.story();
     const child = await run.holdChild();
     letGoUntil(moment, child, run.baseId(pid));
@@ -26,8 +23,8 @@ test("a child killed before it attached, and after: nobody fails, it is tried ag
       /The new Envoy serves; the old one drains/,
       /The new Envoy is alone/,
     );
-    expect(await run.alone()).toMatchObject({ epoch: epoch + 1 });
-    expect((await run.history())[0]).toMatchObject({ cause: "SIGHUP", outcome: "restarted", by: "hot-restart" });
+    expect(await run.untilAlone()).toMatchObject({ epoch: epoch + 1 });
+    expect(await run.latest()).toMatchObject({ cause: "SIGHUP", outcome: "restarted", by: "hot-restart" });
   }
   expectNoneFailed(await load.stop());
   await run.end();
@@ -36,8 +33,7 @@ test("a child killed before it attached, and after: nobody fails, it is tried ag
 test("a child killed when its workers start, right before or after it took over: 0 refused", async () => {
   run = await FaultRun.start();
   const load = await run.load();
-  await run.kept();
-  const { pid } = await run.alone();
+  const { pid } = await run.untilAlone();
   const child = await run.holdChild();
   const story = run.story();
   letGoUntil("workers", child, run.baseId(pid));
@@ -46,27 +42,22 @@ test("a child killed when its workers start, right before or after it took over:
     /The old Envoy serves on|Envoy died.*keptSockets=[1-9]/,
     /The new Envoy is alone|The old Envoy has ended/,
   );
-  run.proxy.signal("SIGHUP");
-  await story.says(/The new Envoy serves; the old one drains/, /The new Envoy is alone/);
-  expectOnlyInFlight(await load.stop(), [died], CLIENTS);
+  await run.nextRestartWorks();
+  expectOnlyInFlight(await load.stop(), [died]);
   await run.end();
 });
 
 test("the newest killed in the overlap, by a stranger: 0 refused, the old one ends what it has", async () => {
   run = await FaultRun.start();
   const load = await run.load();
-  const first = await run.alone();
-  run.proxy.signal("SIGHUP");
-  const { pid } = await run.who("draining").then(() => run.who("live"));
-  await run.kept();
+  const { old, newest } = await run.overlap();
   const story = run.story();
-  const died = run.kill(pid);
+  const died = run.kill(newest.pid);
   await story.says(/Envoy died.*SIGKILL/, /Envoy is live epoch=2/, /took over the listen sockets/);
-  expect(await run.who("draining")).toEqual({ ...first, state: "draining" });
+  expect(await run.who("draining")).toMatchObject({ epoch: old.epoch, pid: old.pid });
   await story.says(/The old Envoy has ended/);
-  run.proxy.signal("SIGHUP");
-  await story.says(/The new Envoy serves.*epoch=3/, /The new Envoy is alone/);
-  expectOnlyInFlight(await load.stop(), [died], CLIENTS);
+  await run.nextRestartWorks();
+  expectOnlyInFlight(await load.stop(), [died]);
   await run.end();
 });
 
@@ -76,13 +67,13 @@ test("three deaths of the Envoy that serves: 0 refused, only what was in flight"
   const deaths: number[] = [];
   for (const epoch of [0, 1, 2]) {
     await run.kept();
-    const one = await run.alone();
+    const one = await run.untilAlone();
     expect(one.epoch).toBe(epoch);
     const story = run.story();
     deaths.push(run.kill(one.pid));
     await story.says(/Envoy died.*SIGKILL/, /took over the listen sockets/, /The new Envoy is alone/);
   }
-  expectOnlyInFlight(await load.stop(), deaths, CLIENTS);
+  expectOnlyInFlight(await load.stop(), deaths);
   expect((await run.history()).filter(({ cause, by }) => cause === "crash" && by === "crash-restart")).toHaveLength(3);
   await run.end();
 });
