@@ -81,9 +81,9 @@ const transitions: { readonly [S in LifecycleState["is"]]: Row<S> } = {
 };
 
 /** The first step of a life: exec epoch 0. */
-export function begin(now: Millis): Step {
+export function begin(now: Millis, limits: LifecycleLimits): Step {
   const plan = { epoch: 0, lineage: 0, over: "nobody", using: "prepared", cause: "start" } as const;
-  return startNow(plan, undefined, now, cleanLedger);
+  return startNow(plan, undefined, now, cleanLedger, limits);
 }
 
 /** One event. Same input, same output; never throws. */

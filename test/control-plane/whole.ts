@@ -18,7 +18,7 @@ export interface Whole {
   readonly ports: Ports;
   readonly resources: string;
   /** Starts the proxy; several may be started one after the other. */
-  start(env?: Record<string, string>): ProxyRun;
+  start(env?: Record<string, string>, args?: readonly string[]): ProxyRun;
   ready(): Promise<{ readonly status: number; readonly body: string }>;
   /** What the newest proxy holds now. */
   held(): Promise<Held>;
@@ -69,7 +69,7 @@ export async function whole(): Promise<Whole> {
     world: w,
     ports,
     resources: join(folder.path, "all.json"),
-    start(env = {}) {
+    start(env = {}, args = []) {
       const settings = portSettings(ports);
       const run = new ProxyRun({
         args: [
@@ -78,6 +78,7 @@ export async function whole(): Promise<Whole> {
           `127.0.0.1:${w.plane.tlsPort}`,
           "--domain",
           "ns.svc.cluster.local",
+          ...args,
         ],
         env: {
           ...settings.env,

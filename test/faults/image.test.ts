@@ -200,7 +200,14 @@ describe.skipIf(!possible)(`the image itself${where}`, () => {
   test("its code cache fits its Node", async () => {
     const container = sidecar();
     await ready(container);
-    const flags = ["--max-semi-space-size=1", "--max-old-space-size=64", "--v8-pool-size=1"];
+    const flags = [
+      "--max-semi-space-size=1",
+      "--max-old-space-size=64",
+      "--v8-pool-size=1",
+      "--no-concurrent-recompilation",
+      "--no-concurrent-osr",
+      "--no-concurrent-sparkplug",
+    ];
     const { stdout } = container.exec("/usr/local/lib/pilotfish/bin/node", ...flags, "-e", cacheRejected);
     expect(stdout.trim()).toBe("false");
   });

@@ -31,7 +31,7 @@ const served = { ...first, liveAt: 100 };
 
 /** Feeds events and gives the last state and every effect since the last event but the "tell" ones. */
 function story(...events: readonly (readonly [at: number, event: LifecycleEvent])[]) {
-  let { next: state, effects }: { next: LifecycleState; effects: readonly Effect[] } = begin(0);
+  let { next: state, effects }: { next: LifecycleState; effects: readonly Effect[] } = begin(0, limits);
   for (const [at, event] of events) ({ next: state, effects } = step(state, event, at, limits));
   return { state, effects: effects.filter((one) => one.run !== "tell") };
 }

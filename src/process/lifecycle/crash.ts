@@ -58,7 +58,7 @@ export function recover(death: Death, now: Millis, ledger: Ledger, limits: Lifec
   });
   if (noted.patience.spent)
     return after([said], giveUp(death, cause, noted.patience.count, outcome, now, next, limits));
-  return after([said], startAgain(death, noted.patience.wait, now, next));
+  return after([said], startAgain(death, noted.patience.wait, now, next, limits));
 }
 
 /** Envoy ended with 0: somebody asked it through its admin, and it told its parent. */
@@ -84,10 +84,10 @@ function giveUp(
   return after([said], drainAndStop([older], stop, now, ledger, limits));
 }
 
-function startAgain(death: Death, wait: Millis, now: Millis, ledger: Ledger): Step {
+function startAgain(death: Death, wait: Millis, now: Millis, ledger: Ledger, limits: LifecycleLimits): Step {
   const plan = planAfter(death, wait, ledger);
   const dropped: Effect[] = plan.over === "kept-sockets" ? [] : [{ run: "drop-sockets" }];
-  if (wait <= 0) return after(dropped, startNow(plan, death.older, now, ledger));
+  if (wait <= 0) return after(dropped, startNow(plan, death.older, now, ledger, limits));
   return {
     next: { is: "waiting", plan, older: death.older, ledger },
     effects: [
@@ -112,7 +112,13 @@ function planAfter({ dead, facts, older, wasNew, overKept }: Death, wait: Millis
 }
 
 /** Carries a plan out: a record, a state that waits for LIVE, the effects of a start. */
-export function startNow(plan: StartPlan, older: EpochRecord | undefined, now: Millis, before: Ledger): Step {
+export function startNow(
+  plan: StartPlan,
+  older: EpochRecord | undefined,
+  now: Millis,
+  before: Ledger,
+  limits: LifecycleLimits,
+): Step {
   const over = plan.over === "parent" && older === undefined ? "nobody" : plan.over;
   const epoch = over === "nobody" ? 0 : plan.epoch;
   const { record: current, ledger } = nextRecord(before, now, { ...plan, epoch });
@@ -120,8 +126,11 @@ export function startNow(plan: StartPlan, older: EpochRecord | undefined, now: M
     { run: "start", of: current, over, using: plan.using },
     { run: "await-live", of: current },
   ];
-  if (over === "parent" && older !== undefined)
+  if (over === "parent" && older !== undefined) {
+    // A parent that hangs lets it wait for ever.
+    effects.push({ run: "arm", of: current.run, timer: "live", after: limits.liveWithin });
     return { next: { is: "initializing", current: older, child: current, restart: undefined, ledger }, effects };
+  }
   if (over !== "kept-sockets") return { next: { is: "starting", current, over: "nobody", older, ledger }, effects };
   effects.push({ run: "arm", of: current.run, timer: "let-go", after: LET_GO });
   return { next: { is: "starting", current, over, older, ledger }, effects };

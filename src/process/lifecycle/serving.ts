@@ -53,7 +53,8 @@ function silent(state: StateOf<"live">, event: EventOf<"silent">, now: Millis, l
   const said = tell("warn", "Envoy's admin is silent: another Envoy takes its place", { epoch: current.epoch });
   // It is not told anything any more that it would have to answer.
   const hung = { ...current, adminLost: true };
-  return after([said], startTrial(hung, restart, "proven", now, ledger, limits));
+  const queued = state.retry === undefined ? ledger : enqueue(ledger, state.retry);
+  return after([said], startTrial(hung, restart, "proven", now, queued, limits));
 }
 
 function stop(state: StateOf<"live">, event: EventOf<"stop">, now: Millis, limits: LifecycleLimits): Step {

@@ -1,8 +1,8 @@
 import type { Millis } from "../../foundation/time.ts";
 import { noteCrash } from "../crash-book.ts";
 import { recover, recovered, startNow } from "./crash.ts";
-import { drainAndStop, endEnvoys, finish } from "./ending.ts";
-import { queueRestart, serve } from "./ledger.ts";
+import { drainAndStop, drainOnly, endEnvoys, finish } from "./ending.ts";
+import { queueRestart, rememberDrain, serve } from "./ledger.ts";
 import {
   after,
   type Effect,
@@ -28,6 +28,10 @@ function goLive(state: StateOf<"starting">, event: EventOf<"live">, now: Millis,
     { run: "serves", of: current },
     recovered(current, now),
   ];
+  if (ledger.toDrain !== undefined) {
+    const members = [current, ...(state.older === undefined ? [] : [state.older])] as const;
+    return after(effects, drainOnly(members, ledger.toDrain, now, ledger));
+  }
   if (state.older !== undefined) return after(effects, yieldTo(state, current, now, limits));
   if (state.over === "nobody") return after(effects, serve(current, ledger));
   // It still asks its parent, which is us, until it says Terminate.
@@ -65,14 +69,20 @@ function died(state: StateOf<"starting">, event: EventOf<"exited">, now: Millis,
 }
 
 /** Over kept sockets it may simply not be possible: then without them, at once. */
-function notStarted(state: StateOf<"starting">, event: EventOf<"not-started">, now: Millis): Step {
+function notStarted(
+  state: StateOf<"starting">,
+  event: EventOf<"not-started">,
+  now: Millis,
+  limits: LifecycleLimits,
+): Step {
   const { current, older, over, ledger } = state;
   if (event.run !== current.run) return stay(state);
   if (!ledger.everLive) return finish({ how: "not-started", epoch: current.epoch, error: event.error });
   const lineage = older === undefined ? current.lineage : ledger.lineages + 1;
   const plan = { epoch: 0, lineage, over: "nobody", using: "proven", cause: "crash" } as const;
   const said = tell("warn", "Cannot start Envoy", { epoch: current.epoch, error: event.error });
-  if (over === "kept-sockets") return after([said, { run: "drop-sockets" }], startNow(plan, older, now, ledger));
+  if (over === "kept-sockets")
+    return after([said, { run: "drop-sockets" }], startNow(plan, older, now, ledger, limits));
   const { book, patience } = noteCrash(ledger.book, { cause: "cannot-exec", at: now, ranFor: 0, jitter: 0 });
   if (patience.spent) return after([said], finish({ how: "not-started", epoch: current.epoch, error: event.error }));
   // Nothing has run, so nothing may be tried again in the same turn.
@@ -109,13 +119,13 @@ export const starting: Row<"starting"> = {
   silent: stay,
   unfit: stay,
   stop,
-  drain: stay,
+  drain: rememberDrain,
   connections: stay,
   timer: letGo,
 };
 
-function startWaiting(state: StateOf<"waiting">, event: EventOf<"timer">, now: Millis): Step {
-  return event.timer === "backoff" ? startNow(state.plan, state.older, now, state.ledger) : stay(state);
+function startWaiting(state: StateOf<"waiting">, event: EventOf<"timer">, now: Millis, limits: LifecycleLimits): Step {
+  return event.timer === "backoff" ? startNow(state.plan, state.older, now, state.ledger, limits) : stay(state);
 }
 
 function olderDied(state: StateOf<"waiting">, event: EventOf<"exited">): Step {
@@ -142,7 +152,7 @@ export const waiting: Row<"waiting"> = {
   silent: stay,
   unfit: stay,
   stop: stopWaiting,
-  drain: stay,
+  drain: rememberDrain,
   connections: stay,
   timer: startWaiting,
 };

@@ -100,8 +100,8 @@ function notStarted(state: StateOf<"trial">, event: EventOf<"not-started">, now:
 function trialTimer(state: StateOf<"trial">, event: EventOf<"timer">, now: Millis, limits: LifecycleLimits): Step {
   const { current, fresh } = state;
   if (event.run !== fresh.run) return stay(state);
-  if (event.timer === "kill") return { next: state, effects: [{ run: "signal", of: fresh.run, signal: "SIGKILL" }] };
-  if (state.failed !== undefined) return stay(state);
+  if (state.failed !== undefined)
+    return event.timer === "kill" ? { next: state, effects: killFresh(fresh, limits) } : stay(state);
   if (event.timer === "live" && fresh.liveAt === undefined)
     return giveUp(state, `it was not live within ${Math.round(limits.liveWithin / 1_000)} s`, limits);
   if (event.timer !== "probation") return stay(state);
@@ -139,8 +139,7 @@ function giveUp(state: StateOf<"trial">, why: string, limits: LifecycleLimits): 
   const { fresh } = state;
   const said = tell("warn", "The new Envoy is given up", { why });
   const failed = { ...state, failed: why };
-  if (fresh.liveAt === undefined)
-    return { next: failed, effects: [said, { run: "signal", of: fresh.run, signal: "SIGKILL" }] };
+  if (fresh.liveAt === undefined) return { next: failed, effects: [said, ...killFresh(fresh, limits)] };
   return {
     next: failed,
     effects: [
@@ -150,6 +149,12 @@ function giveUp(state: StateOf<"trial">, why: string, limits: LifecycleLimits): 
     ],
   };
 }
+
+/** Again and again: it stands in the way of the next restart. */
+const killFresh = ({ run }: EpochRecord, limits: LifecycleLimits): readonly Effect[] => [
+  { run: "signal", of: run, signal: "SIGKILL" },
+  { run: "arm", of: run, timer: "kill", after: limits.killGrace },
+];
 
 function unfit(state: StateOf<"trial">, event: EventOf<"unfit">, _now: Millis, limits: LifecycleLimits): Step {
   if (event.run !== state.fresh.run || state.failed !== undefined) return stay(state);
