@@ -105,11 +105,11 @@ describe("the parent dies", () => {
 });
 
 describe("a stop in the middle", () => {
-  test("the child gets SIGKILL, then the parent drains by its socket", () => {
+  test("the child gets SIGKILL, then the parent drains, asked by its admin while nobody knows it lost", () => {
     const story = initializing().stop();
     expect(story.did).toEqual(["answer 1 overtaken", "signal 2 SIGKILL", "arm 2 kill-again"]);
     story.exited(2, "SIGKILL");
-    expect(story.state).toMatchObject({ is: "draining", current: { run: 1, adminLost: true }, others: [] });
+    expect(story.state).toMatchObject({ is: "draining", current: { run: 1, adminLost: false }, others: [] });
     expect(story.did).toContain("drain-listeners 1");
   });
   test("the timer of a child that was given up does not kill the parent in its grace", () => {
