@@ -107,7 +107,7 @@ export class EnvoySupervisor {
       word: current && this.#words.get(current.run),
       history: this.#history,
       keptSockets: this.#handover.keptCount,
-      hotRestartOff: this.#deps.lineages.off,
+      hotRestartOff: this.#deps.lineages.denied,
     });
   }
 
