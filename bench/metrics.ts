@@ -17,7 +17,14 @@ const sizes: readonly (readonly [megabytes: number, rounds: number])[] = [
 /** The application beside it. */
 const APPLICATION_MB = 0.1;
 /** bin/pilotfish sets these. */
-const tuning = ["--max-semi-space-size=1", "--max-old-space-size=64", "--v8-pool-size=1"];
+const tuning = [
+  "--max-semi-space-size=1",
+  "--max-old-space-size=64",
+  "--v8-pool-size=1",
+  "--no-concurrent-recompilation",
+  "--no-concurrent-osr",
+  "--no-concurrent-sparkplug",
+];
 const malloc = { MALLOC_ARENA_MAX: "1", MALLOC_TRIM_THRESHOLD_: "65536" };
 
 export const groups: readonly BenchGroup[] = [{ name: "metrics", run: metricsRows }];

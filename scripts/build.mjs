@@ -98,7 +98,8 @@ writeFileSync(marker, print);
 /** For our Node, under the launcher's flags. Without it everything works, starts take longer. */
 function makeCodeCache() {
   const ours = join(root, `node_modules/node-linux-${process.arch}/bin/node`);
-  const flags = /^heap="([^"]*)"$/m.exec(readFileSync("bin/pilotfish", "utf8"))?.[1]?.split(" ") ?? [];
+  const launcher = readFileSync("bin/pilotfish", "utf8");
+  const flags = [...launcher.matchAll(/^(?:heap|compile)="([^"]*)"$/gm)].flatMap(([, words]) => words.split(" "));
   const words = [...flags, "scripts/make-code-cache.cjs", "dist/pilotfish.cjs", "dist/pilotfish.cache"];
   const env = { PATH: process.env.PATH, POD_NAME: "pod", POD_NAMESPACE: "ns", INSTANCE_IP: "127.0.0.1" };
   try {

@@ -129,13 +129,14 @@ export class EnvoyProcesses {
   }
 
   #howFor(of: EpochRecord, over: string, launch: Launch): LaunchHow {
-    const lineage = this.#deps.lineages.of(of.lineage);
+    const { lineages } = this.#deps;
+    const lineage = over === "nobody" ? lineages.begin(of.lineage) : lineages.of(of.lineage);
     if (lineage === undefined && over !== "nobody") throw new Unavailable("hot restart is off");
     const parentShutdown = over === "kept-sockets" ? STOOD_IN_SHUTDOWN : launch.parentShutdown;
     return {
       epoch: of.epoch,
       hotRestart: lineage && { lineage, parentShutdown },
-      adminPath: this.#deps.lineages.adminPath(of.lineage),
+      adminPath: lineages.adminPath(of.lineage),
       concurrency: this.concurrency,
     };
   }

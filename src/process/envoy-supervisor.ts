@@ -108,7 +108,7 @@ export class EnvoySupervisor {
       word: current && this.#words.get(current.run),
       history: this.#history,
       keptSockets: this.#handover.keptCount,
-      hotRestartOff: this.#deps.lineages.off,
+      hotRestartOff: this.#deps.lineages.denied,
     });
   }
 
@@ -299,11 +299,19 @@ export class EnvoySupervisor {
 
   async #drainListeners({ of, skipExit, atOnce }: Extract<Effect, { run: "drain-listeners" }>): Promise<void> {
     const { inboundOnly, log } = this.#deps;
-    const admin = this.#processes.get(of.run)?.admin;
+    const admin = of.adminLost ? undefined : this.#processes.get(of.run)?.admin;
     try {
-      if (of.adminLost) await this.#handover.tell(of, "drain-listeners");
-      else if (atOnce) await admin?.closeListeners();
+      if (atOnce) await admin?.closeListeners();
       else await admin?.drainListeners({ inboundOnly, skipExit });
+      if (admin !== undefined) return;
+    } catch (error) {
+      // Its admin may have gone to a child that is dead: a hot restart's way is left.
+      log.debug("cannot tell Envoy by its admin to drain", { error });
+    }
+    try {
+      const told = await this.#handover.tell(of, "drain-listeners");
+      if (told !== "told" && told !== "nobody")
+        log.warn("Cannot tell Envoy to drain; its connections get their time all the same", { told });
     } catch (error) {
       log.warn("Cannot tell Envoy to drain; its connections get their time all the same", { error });
     }

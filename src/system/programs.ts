@@ -129,14 +129,20 @@ export function runProgram(
     });
     let [stdout, stderr] = ["", ""];
     let timedOut = false;
+    const killGroup = (): void => {
+      if (child.pid !== undefined) sendTo(child, -child.pid, "SIGKILL");
+    };
     const finish = (exit: Finished["exit"]): void => {
       clearTimeout(timer);
+      process.off("exit", killGroup);
       resolve({ exit, stdout, stderr });
     };
     const timer = setTimeout(() => {
       timedOut = true;
-      if (child.pid !== undefined) sendTo(child, -child.pid, "SIGKILL");
+      killGroup();
     }, options.timeout);
+    // Nobody waits for its answer any more when we end.
+    process.on("exit", killGroup);
     child.stdout.setEncoding("utf8").on("data", (text: string) => {
       if (stdout.length < limit) stdout += text;
     });

@@ -37,7 +37,8 @@ test.each<readonly [string, (cache: Buffer) => Buffer | undefined]>([
 });
 
 test("V8 takes the cache of this build under the launcher's flags", () => {
-  const flags = /^heap="([^"]*)"$/m.exec(readFileSync(join(root, "bin/pilotfish"), "utf8"))?.[1]?.split(" ") ?? [];
+  const launcher = readFileSync(join(root, "bin/pilotfish"), "utf8");
+  const flags = [...launcher.matchAll(/^(?:heap|compile)="([^"]*)"$/gm)].flatMap(([, words = ""]) => words.split(" "));
   const look = `
     const { readFileSync } = require("node:fs");
     const wrapped = require("node:module").wrap(readFileSync("dist/pilotfish.cjs", "latin1"));

@@ -9,7 +9,14 @@ import { root } from "../helpers/paths.ts";
 import { ask, sendRaw } from "../status/status-fixture.ts";
 
 /** As bin/pilotfish starts us. */
-const tuning = ["--max-semi-space-size=1", "--max-old-space-size=64", "--v8-pool-size=1"];
+const tuning = [
+  "--max-semi-space-size=1",
+  "--max-old-space-size=64",
+  "--v8-pool-size=1",
+  "--no-concurrent-recompilation",
+  "--no-concurrent-osr",
+  "--no-concurrent-sparkplug",
+];
 
 let child: ChildProcess;
 let said = "";

@@ -67,5 +67,6 @@ tuned=
 export PILOTFISH_TUNING="$tuned"
 case \${1-} in wait) PILOTFISH_OPEN_FILES=$(ulimit -Sn) && export PILOTFISH_OPEN_FILES ;; esac
 exec "$lib/loader" --library-path "$lib" "$lib/node" \\
-  --max-semi-space-size=1 --max-old-space-size=64 --v8-pool-size=1 "$lib/pilotfish.cjs" "$@"
+  --max-semi-space-size=1 --max-old-space-size=64 --v8-pool-size=1 \\
+  --no-concurrent-recompilation --no-concurrent-osr --no-concurrent-sparkplug "$lib/pilotfish.cjs" "$@"
 `;

@@ -80,7 +80,16 @@ export function drainAndStop(
 ): Step {
   const latest = drainEnd(stop, unknown, limits).latest - now;
   return {
-    next: { is: "draining", current, others, stop, since: now, seen: unknown, ledger: withoutQueue(ledger) },
+    next: {
+      is: "draining",
+      current,
+      others,
+      stop,
+      since: now,
+      seen: unknown,
+      active: {},
+      ledger: withoutQueue(ledger),
+    },
     effects: [
       ...overtaken(ledger, stop.reason),
       tell("info", "Draining", {
@@ -89,7 +98,7 @@ export function drainAndStop(
         plan: planText(planOf(stop, unknown, limits), limits),
       }),
       ...drainEffects([current, ...others], keepsListening(limits)),
-      { run: "count-connections", of: current },
+      ...countAll([current, ...others]),
       { run: "arm", of: current.run, timer: "drain-end", after: latest },
     ],
   };
@@ -109,13 +118,14 @@ export function drainOnly(
       stop: undefined,
       since: now,
       seen: unknown,
+      active: {},
       ledger: withoutQueue(ledger),
     },
     effects: [
       ...overtaken(ledger, reason),
       tell("info", "Draining until told to stop", { epoch: current.epoch, reason }),
       ...drainEffects([current, ...others], true),
-      { run: "count-connections", of: current },
+      ...countAll([current, ...others]),
     ],
   };
 }
@@ -124,8 +134,22 @@ export function drainOnly(
 function drainEffects(members: readonly EpochRecord[], skipExit: boolean): readonly Effect[] {
   return [
     { run: "drop-sockets" },
-    ...whoMayBeTold(members).map((of): Effect => ({ run: "drain-listeners", of, skipExit, atOnce: false })),
+    ...whoServes(members).map((of): Effect => ({ run: "drain-listeners", of, skipExit, atOnce: false })),
   ];
+}
+
+/** Those that have connections and an admin of their own; a child counts its parent's with its own. */
+const whoServes = (members: readonly EpochRecord[]): readonly EpochRecord[] =>
+  whoMayBeTold(members).filter(({ liveAt }) => liveAt !== undefined);
+
+const countAll = (members: readonly EpochRecord[]): readonly Effect[] =>
+  whoServes(members).map((of) => ({ run: "count-connections", of }));
+
+/** Of all together. One that does not say counts for nothing while others have some: it cannot be waited for alone. */
+function sumOf(members: readonly EpochRecord[], active: StateOf<"draining">["active"]): number | undefined {
+  const counts = whoServes(members).map(({ run }) => active[run]);
+  const known = counts.reduce<number>((sum, one) => sum + (one ?? 0), 0);
+  return known === 0 && counts.includes(undefined) ? undefined : known;
 }
 
 /** A stop after POST /drain goes on with that drain's clock; a second stop ends the drain at once. */
@@ -149,12 +173,15 @@ function stopDraining(state: StateOf<"draining">, event: EventOf<"stop">, now: M
 }
 
 function learn(state: StateOf<"draining">, event: EventOf<"connections">, now: Millis, limits: LifecycleLimits): Step {
-  if (event.run !== state.current.run) return stay(state);
+  const members = [state.current, ...state.others];
+  if (!members.some(({ run }) => run === event.run)) return stay(state);
   // Whether somebody called lately is settled by the first answer: our own drain ends connections.
-  const calledLately = state.seen.calledLately ?? event.seen.calledLately;
-  const { active } = event.seen;
+  const heard = event.run === state.current.run ? event.seen.calledLately : undefined;
+  const calledLately = state.seen.calledLately ?? heard;
+  const counts = { ...state.active, [event.run]: event.seen.active };
+  const active = sumOf(members, counts);
   const blindSince = active === undefined ? (state.seen.blindSince ?? now) : undefined;
-  return judgeDrain({ ...state, seen: { active, calledLately, blindSince } }, now, limits);
+  return judgeDrain({ ...state, active: counts, seen: { active, calledLately, blindSince } }, now, limits);
 }
 
 /** The drain is over when the plan says so; otherwise look again soon. */
@@ -172,10 +199,10 @@ function judgeDrain(state: StateOf<"draining">, now: Millis, limits: LifecycleLi
 }
 
 function drainTimer(state: StateOf<"draining">, event: EventOf<"timer">, now: Millis, limits: LifecycleLimits): Step {
-  // The end of the drain stands whoever it was armed for; a poll is for the one that is asked now.
+  // Both stand whoever they were armed for.
   if (event.timer === "drain-end") return judgeDrain(state, now, limits);
-  if (event.run !== state.current.run || event.timer !== "drain-poll") return stay(state);
-  return { next: state, effects: [{ run: "count-connections", of: state.current }] };
+  if (event.timer !== "drain-poll") return stay(state);
+  return { next: state, effects: countAll([state.current, ...state.others]) };
 }
 
 /** What is left when one of several has ended; a dead parent is stood in for as long as its child lives. */
@@ -195,9 +222,7 @@ function diedDraining(state: StateOf<"draining">, event: EventOf<"exited">): Ste
   if (gone === undefined) return stay(state);
   const [current, ...others] = left;
   if (current !== undefined) {
-    const asksOther = current.run !== state.current.run;
-    const ask: Effect[] = asksOther ? [{ run: "count-connections", of: current }] : [];
-    return { next: { ...state, current, others }, effects: [...effects, ...ask] };
+    return { next: { ...state, current, others }, effects: [...effects, ...countAll(left)] };
   }
   if (state.stop !== undefined) return finish(endOf(state.stop, event, false));
   return event.exit.how === "exited" && event.exit.code === 0

@@ -1,9 +1,26 @@
 import type { Millis } from "../../foundation/time.ts";
 import { cleanBook } from "../crash-book.ts";
 import type { RestartOutcome } from "../launch.ts";
-import type { Effect, EpochRecord, EventOf, HistoryEntry, Ledger, LifecycleState, Restart, Step } from "./states.ts";
+import {
+  type Effect,
+  type EpochRecord,
+  type EventOf,
+  type HistoryEntry,
+  type Ledger,
+  type LifecycleState,
+  type Restart,
+  type Step,
+  tell,
+} from "./states.ts";
 
-export const cleanLedger: Ledger = { book: cleanBook, queue: undefined, runs: 0, lineages: 0, everLive: false };
+export const cleanLedger: Ledger = {
+  book: cleanBook,
+  queue: undefined,
+  runs: 0,
+  lineages: 0,
+  everLive: false,
+  toDrain: undefined,
+};
 
 /** A record for the next process, and the ledger that knows of it. */
 export function nextRecord(
@@ -17,6 +34,19 @@ export function nextRecord(
   return {
     record: { run, epoch, lineage, cause, startedAt: now, liveAt: undefined, adminLost: false },
     ledger: { ...ledger, runs: run, lineages },
+  };
+}
+
+/** Nobody serves yet, so nobody can drain: whoever serves next does, at once. Nothing is restarted meanwhile. */
+export function rememberDrain<S extends Exclude<LifecycleState, { is: "gone" }>>(
+  state: S,
+  event: EventOf<"drain">,
+): Step {
+  const { ledger } = state;
+  const said = tell("info", "Envoy drains as soon as it serves", { reason: event.reason });
+  return {
+    next: { ...state, ledger: { ...withoutQueue(ledger), toDrain: ledger.toDrain ?? event.reason } },
+    effects: [said, ...overtaken(ledger, event.reason)],
   };
 }
 

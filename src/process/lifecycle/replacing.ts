@@ -1,7 +1,7 @@
 import type { Millis } from "../../foundation/time.ts";
 import { recover, startNow } from "./crash.ts";
 import { drainOnly, finish, stopServing } from "./ending.ts";
-import { answer, enqueue, overtaken, queueRestart, record, serve, withoutQueue } from "./ledger.ts";
+import { answer, enqueue, overtaken, queueRestart, record, rememberDrain, serve, withoutQueue } from "./ledger.ts";
 import {
   after,
   type Effect,
@@ -37,8 +37,10 @@ function takeOver(state: StateOf<"initializing">, event: EventOf<"live">, now: M
   const entry = { at: now, cause: child.cause, epoch: child.epoch, took, why: "", outcome: "done" } as const;
   const done = { is: "restarted", by: "hot-restart", epoch: child.epoch, took } as const;
   const until = now + limits.parentShutdown;
-  return {
-    next: { is: "overlap", current, parent, until, ledger: state.ledger },
+  const { ledger } = state;
+  const next = { is: "overlap", current, parent, until, ledger } as const;
+  const overlapping: Step = {
+    next,
     effects: [
       tell("info", "The new Envoy serves; the old one drains", { epoch: child.epoch, tookMs: took }),
       { run: "serves", of: current },
@@ -47,6 +49,8 @@ function takeOver(state: StateOf<"initializing">, event: EventOf<"live">, now: M
       { run: "arm", of: current.run, timer: "parent-end", after: limits.parentShutdown + GRACE },
     ],
   };
+  if (ledger.toDrain === undefined) return overlapping;
+  return after(overlapping.effects, drainOnly([current, parent], ledger.toDrain, now, ledger));
 }
 
 function childOrParentDied(
@@ -111,7 +115,10 @@ function notStarted(
 ) {
   if (event.run !== state.child.run) return stay(state);
   const { current, restart, ledger } = state;
-  if (restart !== undefined) return failed(current, restart, event.error.message, now, ledger, limits);
+  if (restart !== undefined) {
+    const said = tell("warn", "No hot restart is possible: a swap follows", { because: event.error.message });
+    return after([said], startTrial(current, restart, "prepared", now, ledger, limits));
+  }
   const said = tell("warn", "Cannot start Envoy over the old one", { error: event.error });
   return after([said], startBeside(current, now, ledger, limits));
 }
@@ -140,7 +147,9 @@ function stopInitializing(state: StateOf<"initializing">, event: EventOf<"stop">
   return after(answers, cancel(child, current, undefined, event.reason, withoutQueue(ledger), { ending }));
 }
 
+/** A child that takes the place of a dead one is the only one to accept connections: it goes on, and drains then. */
 function drainInitializing(state: StateOf<"initializing">, event: EventOf<"drain">): Step {
+  if (state.restart === undefined) return rememberDrain(state, event);
   const { current, child, restart, ledger } = state;
   const answers = overtaken(ledger, event.reason, restart);
   const ending = { stop: undefined };
@@ -175,7 +184,7 @@ function cancelled(state: StateOf<"cancelling">, event: EventOf<"exited">, now: 
   return bothGone(state, event, now, limits);
 }
 
-/** The parent is drained as it is: its admin may have gone to the child. */
+/** Its admin may have gone to the child: whoever tells it finds out. */
 function endAfterCancel(
   { child, ending, ledger }: StateOf<"cancelling">,
   current: EpochRecord,
@@ -183,9 +192,8 @@ function endAfterCancel(
   limits: LifecycleLimits,
 ): Step {
   const mended: Effect = { run: "mend", dead: child, parent: current };
-  const deaf = { ...current, adminLost: true };
-  if (ending?.stop === undefined) return after([mended], drainOnly([deaf], "POST /drain", now, ledger));
-  return after([mended], stopServing([deaf], ending.stop, now, ledger, limits));
+  if (ending?.stop === undefined) return after([mended], drainOnly([current], "POST /drain", now, ledger));
+  return after([mended], stopServing([current], ending.stop, now, ledger, limits));
 }
 
 /** The parent's death counts; its sockets, if they are kept, go to the same epoch that the child was. */
@@ -200,8 +208,10 @@ function bothGone(
   if (ending !== undefined)
     return finish({ how: "died", epoch: loss.record.epoch, beforeLive: false, exit: loss.exit.exit });
   const queued = restart === undefined ? ledger : enqueue(ledger, restart);
+  const toDrain = ending === undefined ? queued.toDrain : "POST /drain";
   const facts = { ...loss.exit, kept: event.kept };
-  return recover({ dead: loss.record, facts, older: undefined, wasNew: false, overKept: false }, now, queued, limits);
+  const death = { dead: loss.record, facts, older: undefined, wasNew: false, overKept: false };
+  return recover(death, now, { ...queued, toDrain }, limits);
 }
 
 function cancelAgain(state: StateOf<"cancelling">, event: EventOf<"timer">): Step {
@@ -304,13 +314,12 @@ function diedMending(state: StateOf<"mending">, event: EventOf<"exited">, now: M
 
 function stopMending(state: StateOf<"mending">, event: EventOf<"stop">, now: Millis, limits: LifecycleLimits): Step {
   const answers = overtaken(withoutQueue(state.ledger), event.reason, state.restart);
-  const deaf = { ...state.current, adminLost: true };
-  return after(answers, stopServing([deaf], event, now, state.ledger, limits));
+  return after(answers, stopServing([state.current], event, now, state.ledger, limits));
 }
 
 function drainMending(state: StateOf<"mending">, event: EventOf<"drain">, now: Millis): Step {
   const answers = overtaken(withoutQueue(state.ledger), event.reason, state.restart);
-  return after(answers, drainOnly([{ ...state.current, adminLost: true }], event.reason, now, state.ledger));
+  return after(answers, drainOnly([state.current], event.reason, now, state.ledger));
 }
 
 export const mending: Row<"mending"> = {

@@ -1,8 +1,8 @@
 import type { Millis } from "../../foundation/time.ts";
 import { noteCrash } from "../crash-book.ts";
 import { recover, recovered, startNow } from "./crash.ts";
-import { drainAndStop, endEnvoys, finish } from "./ending.ts";
-import { queueRestart, serve } from "./ledger.ts";
+import { drainAndStop, drainOnly, endEnvoys, finish } from "./ending.ts";
+import { queueRestart, rememberDrain, serve } from "./ledger.ts";
 import {
   after,
   type Effect,
@@ -28,6 +28,10 @@ function goLive(state: StateOf<"starting">, event: EventOf<"live">, now: Millis,
     { run: "serves", of: current },
     recovered(current, now),
   ];
+  if (ledger.toDrain !== undefined) {
+    const members = [current, ...(state.older === undefined ? [] : [state.older])] as const;
+    return after(effects, drainOnly(members, ledger.toDrain, now, ledger));
+  }
   if (state.older !== undefined) return after(effects, yieldTo(state, current, now, limits));
   if (state.over === "nobody") return after(effects, serve(current, ledger));
   // It still asks its parent, which is us, until it says Terminate.
@@ -115,7 +119,7 @@ export const starting: Row<"starting"> = {
   silent: stay,
   unfit: stay,
   stop,
-  drain: stay,
+  drain: rememberDrain,
   connections: stay,
   timer: letGo,
 };
@@ -148,7 +152,7 @@ export const waiting: Row<"waiting"> = {
   silent: stay,
   unfit: stay,
   stop: stopWaiting,
-  drain: stay,
+  drain: rememberDrain,
   connections: stay,
   timer: startWaiting,
 };

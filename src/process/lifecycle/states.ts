@@ -42,6 +42,8 @@ export interface Ledger {
   readonly runs: number;
   readonly lineages: number;
   readonly everLive: boolean;
+  /** POST /drain came while nobody served: the reason. Whoever serves next drains at once. */
+  readonly toDrain: string | undefined;
 }
 
 export interface Stop extends StopAsk {
@@ -186,6 +188,8 @@ export type LifecycleState =
       readonly stop: Stop | undefined;
       readonly since: Millis;
       readonly seen: Connections;
+      /** Open connections of each one that was asked, by run; undefined: it did not say. */
+      readonly active: Readonly<Record<number, number | undefined>>;
     })
   | (Carried & {
       readonly is: "stopping";
