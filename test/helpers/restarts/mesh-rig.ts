@@ -39,6 +39,11 @@ export class MeshRig extends Restarts {
     return rig;
   }
 
+  /** Waits until the listen sockets of what stays are kept, then remembers what else is held, for `ends`. */
+  keeps(): Promise<void> {
+    return this.keepsThose([this.plain, this.tcp, this.whole.ports.listener]);
+  }
+
   /** What the control plane serves from now on: the listeners that stay, and these. */
   give(others: readonly object[]): void {
     const [tcp, cluster] = tcpListener("echo", this.tcp, this.#echo.port);
