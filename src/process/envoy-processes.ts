@@ -37,6 +37,8 @@ export class EnvoyProcesses {
   concurrency: number | undefined;
   readonly #deps: ProcessesDeps;
   readonly #alive = new Map<number, Process>();
+  /** Those whose files are there. */
+  readonly #known: Set<Launch>;
   #proven: Launch;
   #prepared: Launch;
   /** What served before the proven one, as long as that is young. */
@@ -46,6 +48,7 @@ export class EnvoyProcesses {
     this.#deps = deps;
     this.#proven = deps.first;
     this.#prepared = deps.first;
+    this.#known = new Set([deps.first]);
   }
 
   get(run: number): Process | undefined {
@@ -62,8 +65,9 @@ export class EnvoyProcesses {
 
   /** What a preflight has made; it is thrown away when the next one comes before it was started. */
   prepare(launch: Launch): void {
-    if (!this.#inUse(this.#prepared)) this.#prepared.discard();
+    this.#known.add(launch);
     this.#prepared = launch;
+    this.#tidy();
   }
 
   /** Starts it as the machine says. Throws what keeps it from starting. */
@@ -125,13 +129,14 @@ export class EnvoyProcesses {
   }
 
   #howFor(of: EpochRecord, over: string, launch: Launch): LaunchHow {
-    const lineage = this.#deps.lineages.of(of.lineage);
+    const { lineages } = this.#deps;
+    const lineage = over === "nobody" ? lineages.begin(of.lineage) : lineages.of(of.lineage);
     if (lineage === undefined && over !== "nobody") throw new Unavailable("hot restart is off");
     const parentShutdown = over === "kept-sockets" ? STOOD_IN_SHUTDOWN : launch.parentShutdown;
     return {
       epoch: of.epoch,
       hotRestart: lineage && { lineage, parentShutdown },
-      adminPath: this.#deps.lineages.adminPath(of.lineage),
+      adminPath: lineages.adminPath(of.lineage),
       concurrency: this.concurrency,
     };
   }
@@ -141,16 +146,11 @@ export class EnvoyProcesses {
     return this.all().some((one) => one.launch === launch);
   }
 
-  /** Bootstrap files of launches that nobody will start any more. */
-  readonly #discardable = new Set<Launch>();
-
+  /** Whoever nobody will start any more is thrown away, once. */
   #tidy(): void {
-    for (const { launch } of this.all()) this.#discardable.add(launch);
-    this.#discardable.add(this.#proven);
-    if (this.#before !== undefined) this.#discardable.add(this.#before);
-    for (const launch of this.#discardable) {
+    for (const launch of this.#known) {
       if (this.#inUse(launch) || launch === this.#prepared) continue;
-      this.#discardable.delete(launch);
+      this.#known.delete(launch);
       launch.discard();
     }
   }

@@ -3,11 +3,11 @@ import type { Millis } from "../foundation/time.ts";
 import type { HttpTarget } from "../system/http-client.ts";
 import type { RunningProgram } from "../system/programs.ts";
 import { type AdminWord, ask as askAdmin, untilLive } from "./admin-watch.ts";
+import { ChildFlags } from "./child-flags.ts";
 import { ConnectionLooks } from "./connection-looks.ts";
 import { EnvoyProcesses } from "./envoy-processes.ts";
 import type { EnvoySnapshot } from "./envoy-snapshot.ts";
 import { Handover } from "./hot-restart/handover.ts";
-import { readSharedMemory } from "./hot-restart/shared-memory.ts";
 import type { Prepared, RestartAsk, RestartOutcome } from "./launch.ts";
 import type { ExitFacts, Restart } from "./lifecycle/states.ts";
 import {
@@ -44,6 +44,7 @@ export class EnvoySupervisor {
   readonly #timers = new Map<string, () => void>();
   readonly #waiters = new Map<number, (outcome: RestartOutcome) => void>();
   readonly #words = new Map<number, AdminWord>();
+  readonly #flags = new ChildFlags();
   #history: readonly HistoryEntry[] = [];
   #state: LifecycleState | undefined;
   #since: Millis = 0;
@@ -107,7 +108,7 @@ export class EnvoySupervisor {
       word: current && this.#words.get(current.run),
       history: this.#history,
       keptSockets: this.#handover.keptCount,
-      hotRestartOff: this.#deps.lineages.off,
+      hotRestartOff: this.#deps.lineages.denied,
     });
   }
 
@@ -212,6 +213,8 @@ export class EnvoySupervisor {
 
   #exited(of: EpochRecord, exit: ExitFacts["exit"]): void {
     const { outOfMemory, chance, onExit } = this.#deps;
+    // Between two looks it may have taken over: then its parent has no listeners any more.
+    if (this.#flags.tookOver(of.run, this.#deps.lineages.of(of.lineage))) this.post({ on: "live", run: of.run });
     this.#handover.died(of);
     const kept = this.#handover.keptOf(of);
     const facts = { exit, kept, outOfMemory: outOfMemory(), jitter: chance() * 0.4 - 0.2 };
@@ -244,7 +247,7 @@ export class EnvoySupervisor {
       admin: found.admin,
       epoch: of.epoch,
       wanted: () => this.#processes.get(of.run) === found && this.#state?.is !== "stopping",
-      flag: lineage && (() => initializing(lineage)),
+      flag: lineage && (() => this.#flags.look(of.run, lineage)),
       wait: (delay, then) => this.#arm(`live ${of.run}`, delay, then),
       onWord: (word) =>
         this.#words.set(of.run, { info: word.info ?? this.#words.get(of.run)?.info, silence: word.silence }),
@@ -377,10 +380,4 @@ export class EnvoySupervisor {
   #background(work: Promise<void>): void {
     work.catch(this.#deps.onBug);
   }
-}
-
-/** The flag of a child in shared memory; undefined when it can't be read. */
-function initializing(lineage: { readonly baseId: number }): boolean | undefined {
-  const state = readSharedMemory(lineage);
-  return state.is === "known" ? state.initializing : undefined;
 }

@@ -116,14 +116,21 @@ describe.skipIf(!possible)(`the sidecar's role${where}`, () => {
     expect(statusFromOutside(15021, "/healthz/ready")).toBe(200);
   });
 
-  test("Envoy's crash ends it with 1, and the log says so", async () => {
+  test("an Envoy that is killed comes back over its own listen sockets; a SIGTERM ends it all", async () => {
     const container = sidecar();
     await ready(container);
-    const envoy = container.processes().find((one) => one.name === "envoy");
-    process.kill(envoy?.pid ?? -1, "SIGKILL");
-    const { code } = await container.end();
-    expect(code, container.output).toBe(1);
-    expect(container.output).toContain("SIGKILL");
+    const envoys = () => container.processes().filter((one) => one.name === "envoy");
+    const [first] = envoys();
+    await eventually("its listen sockets are kept", () =>
+      container.exec("pilotfish", "status", "--json").stdout.match(/"keptSockets":\s*[1-9]/),
+    );
+    process.kill(first?.pid ?? -1, "SIGKILL");
+    await eventually("another one", () => envoys().some((one) => one.pid !== first?.pid));
+    await ready(container);
+    expect(container.output).toMatch(/SIGKILL/);
+    await eventually("the next epoch", () => /Envoy is live.*epoch[=":]+1/.test(container.output));
+    container.signal("TERM");
+    expect((await container.end()).code, container.output).toBe(0);
   });
 
   test("the commands that a pod's hooks call work under the peer's name", async () => {

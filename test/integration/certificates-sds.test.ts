@@ -1,6 +1,6 @@
 import { execFile, execFileSync, spawnSync } from "node:child_process";
 import { mkdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
-import { request } from "node:https";
+import { Agent, request } from "node:https";
 import { createServer } from "node:net";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { issuePair, makeAuthority } from "../../src/control-plane/certificate-authority.ts";
@@ -91,6 +91,26 @@ function ask(
   });
 }
 
+/** Requests on one connection; `localPort` tells whether it is still the same. */
+function keptConnection(port: number, client: { chain: string; key: Buffer; roots: string }) {
+  const { chain: cert, key, roots: ca } = client;
+  const agent = new Agent({
+    keepAlive: true,
+    maxSockets: 1,
+    ...{ cert, key, ca, checkServerIdentity: () => undefined },
+  });
+  const ask = (): Promise<{ status: number; localPort: number }> =>
+    new Promise((resolve, reject) => {
+      const sent = request({ host: "127.0.0.1", port, agent, timeout: 5_000 }, (answer) => {
+        const { localPort = 0 } = answer.socket;
+        answer.resume().once("end", () => resolve({ status: answer.statusCode ?? 0, localPort }));
+      });
+      sent.once("error", reject);
+      sent.end();
+    });
+  return { ask, close: () => agent.destroy() };
+}
+
 const clientOf = (identity: WorkloadIdentity) => ({
   chain: identity.current()?.chain ?? "",
   key: identity.current()?.key.pem() ?? Buffer.alloc(0),
@@ -173,7 +193,7 @@ describe("SDS and a real Envoy", () => {
     expect(await envoy.get("/certs")).toContain("serial_number");
   });
 
-  test("Kubernetes swaps mounted files 50 times: every pair arrives, no mixed pair does", async () => {
+  test("Kubernetes swaps mounted files 50 times: every pair arrives, no mixed pair does, connections are kept", async () => {
     const authority = makeAuthority(new Date());
     const mount = w.path("mounted");
     mkdirSync(mount);
@@ -203,12 +223,19 @@ describe("SDS and a real Envoy", () => {
     const files = { certificate: `${mount}/cert-chain.pem`, key: `${mount}/key.pem`, root: `${mount}/root-cert.pem` };
     const { identity, sds } = await agent({ source: { kind: "files", files: [files] } });
     identity.start();
-    const { envoy } = await envoyWith((at) => mtlsListener(at));
+    const { envoy, port } = await envoyWith((at) => mtlsListener(at));
     await eventually("the first pair in Envoy", () => sds.status().acked.has("default"));
+    const kept = keptConnection(port, clientOf(identity));
+    ends.push(async () => kept.close());
+    await eventually("hello on a connection that is kept", async () => (await kept.ask()).status === 200);
+    const first = await kept.ask();
+    const { streams, connections } = sds.status();
     for (let n = 1; n <= 50; n++) {
       const chain = swap(n);
       await eventually(`swap ${n}`, () => identity.current()?.chain === chain);
+      expect(await kept.ask()).toEqual(first);
     }
+    expect(sds.status()).toMatchObject({ streams, connections });
     await eventually("the last serial number in Envoy", async () =>
       (await envoy.get("/certs")).includes(identity.current()?.serialNumber ?? "?"),
     );

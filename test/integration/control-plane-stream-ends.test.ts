@@ -104,14 +104,19 @@ describe("how a stream ends", () => {
   });
 
   test("a stream is renewed before its token ends, when there is a new one", async () => {
-    w.writeToken(jwt(2));
+    const old = jwt(2);
+    w.writeToken(old);
     const b = await between(w, ends, { patience: { beforeTokenEnd: 1_500 } });
     const envoy = b.connect();
     await b.first();
     await new Promise((resolve) => setImmediate(resolve));
     expect(b.proxy.status().streams).toHaveLength(1);
-    w.writeToken(jwt(3_600));
+    const fresh = jwt(3_600);
+    w.writeToken(fresh);
     expect(await envoy.ended).toMatchObject({ code: 14, text: expect.stringContaining("token ends soon") as string });
+    b.connect();
+    await eventually("the next stream", () => b.calls.length === 2);
+    expect(b.calls.map(({ headers }) => headers["authorization"])).toEqual([`Bearer ${old}`, `Bearer ${fresh}`]);
   });
 
   test("nobody there: Envoy waits while we try, then hears why", async () => {

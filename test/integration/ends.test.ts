@@ -1,9 +1,8 @@
-import { writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { breakableEnvoy } from "../helpers/breakable-envoy.ts";
 import { eventually } from "../helpers/eventually.ts";
-import { envoy, temporaryFolder } from "../helpers/paths.ts";
 import {
   ask,
   drawPorts,
@@ -53,21 +52,12 @@ function takePort(port: number, host = "127.0.0.1"): Promise<void> {
   });
 }
 
-/** An Envoy that is the real one until a file appears, and from then on crashes before it is LIVE. */
-function startBreakable(): () => void {
-  const folder = temporaryFolder("breakable");
-  closing.push(() => folder.done());
-  const program = join(folder.path, "envoy");
-  const words = `#!/bin/sh\ntest -e ${folder.path}/broken && kill -SEGV $$\nexec ${envoy} "$@"\n`;
-  writeFileSync(program, words, { mode: 0o755 });
-  start({ env: { PILOTFISH_ENVOY: program } });
-  return () => writeFileSync(join(folder.path, "broken"), "");
-}
-
 test("Envoy killed while serving is started again; one that never gets LIVE any more ends us after five times", async () => {
-  const break_ = startBreakable();
+  const broken = breakableEnvoy();
+  closing.push(() => broken.done());
+  start({ env: { PILOTFISH_ENVOY: broken.program } });
   await ready();
-  break_();
+  broken.break();
   process.kill(await proxy.envoyPid(), "SIGKILL");
   await endsWith(1, /was killed by SIGSEGV \(it crashed: segmentation fault\) before it was live/);
   expect(proxy.output).toMatch(/Envoy died.*SIGKILL/);

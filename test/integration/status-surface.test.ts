@@ -2,8 +2,9 @@ import { execFile } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { type App, startApp } from "../helpers/app.ts";
+import { breakableEnvoy } from "../helpers/breakable-envoy.ts";
 import { eventually } from "../helpers/eventually.ts";
 import { pilotfish } from "../helpers/paths.ts";
 import { ask, drawPorts, type Ports, type ProxyOptions, type ProxyRun, staticProxy } from "../helpers/proxy.ts";
@@ -120,14 +121,18 @@ test("after an end that nobody asked for the termination message says why", {
   // A /dev of its own, as a container has, with the file that Kubernetes mounts there.
   const devices = "for d in null:3 zero:5 random:8 urandom:9; do mknod -m 666 dev/${d%:*} c 1 ${d#*:}; done";
   const script = `mkdir dev && mount -t tmpfs none dev && ${devices} && mkdir dev/shm && touch message dev/termination-log && mount --bind message dev/termination-log && mount --rbind dev /dev && exec "$@"`;
-  await start({ prefix: ["unshare", "-m", "--propagation", "private", "sh", "-c", script, "sh"] });
+  const broken = breakableEnvoy();
+  onTestFinished(() => broken.done());
+  const prefix = ["unshare", "-m", "--propagation", "private", "sh", "-c", script, "sh"];
+  await start({ prefix, env: { PILOTFISH_ENVOY: broken.program } });
+  broken.break();
   process.kill(await proxy.envoyPid(), "SIGKILL");
   expect(await proxy.exited).toEqual({ code: 1, signal: null });
   const lines = readFileSync(join(proxy.folder.path, "message"), "utf8").split("\n");
-  expect(lines[0]).toMatch(/^Envoy .*SIGKILL.* \(exit code 1, after \d/);
+  expect(lines[0]).toMatch(/^Envoy .*SIGSEGV.* before it was live.*\(exit code 1, after \d/);
   expect(lines[0]).not.toContain("exitCode");
   expect(lines).toContain("pilotfish");
   // The log has the events already; it gets how everything stood.
-  expect(proxy.output).toMatch(/was killed by SIGKILL[\s\S]*State at the end .*"?residentBytes"?[=:]\d+/);
-  expect(lines.some((line) => line.includes("envoy: Envoy is live"))).toBe(true);
+  expect(proxy.output).toMatch(/was killed by SIGSEGV[\s\S]*State at the end .*"?residentBytes"?[=:]\d+/);
+  expect(lines.some((line) => line.includes("envoy: Envoy is not started again"))).toBe(true);
 });

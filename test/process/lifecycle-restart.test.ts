@@ -64,9 +64,13 @@ describe("the child does not do", () => {
     expect(story.timer(2, "kill-again").did).toEqual(["signal 2 SIGKILL", "arm 2 kill-again"]);
     expect(story.exited(2, "SIGKILL").state.is).toBe("mending");
   });
-  test("it cannot be exec'ed: tried again", () => {
-    const story = initializing().tell({ on: "not-started", run: 2, error: new Error("no such file") });
-    expect(story.state).toMatchObject({ is: "live", retry: { attempt: 1, ids: [1] } });
+  test("it cannot be started over the old one: a swap follows; when that can't be either, the old one serves on", () => {
+    const error = new Error("no such file");
+    const story = initializing().tell({ on: "not-started", run: 2, error });
+    expect(story.state).toMatchObject({ is: "trial", current: { run: 1 }, fresh: { run: 3, epoch: 0, lineage: 1 } });
+    story.tell({ on: "not-started", run: 3, error });
+    expect(story.state).toMatchObject({ is: "live", current: { run: 1 } });
+    expect(story.did).toContain("answer 1 failed");
   });
   test("the flag can't be cleared: a swap follows", () => {
     const story = initializing().exited(2, "SIGKILL").mended(1, false);

@@ -33,10 +33,16 @@ export class Lineages {
     return this.#off;
   }
 
+  /** Why the newest Envoy that began a lineage runs without hot restart; undefined when it has it. */
+  get denied(): string | undefined {
+    return this.#off ?? this.#denied;
+  }
+
   readonly #deps: LineagesDeps;
   readonly #known = new Map<number, Lineage>();
   #folder: PrivateFolder | undefined;
   #off: string | undefined = "not looked at yet";
+  #denied: string | undefined;
 
   constructor(deps: LineagesDeps) {
     this.#deps = deps;
@@ -67,6 +73,23 @@ export class Lineages {
     this.#quietly(() => writeWhole(note, "", 0o600));
     this.#known.set(lineage, made);
     return made;
+  }
+
+  /**
+   * For an Envoy that starts over nobody: its lineage, or undefined when shared memory cannot be had now. Envoy dies of
+   * a folder that is full or read-only.
+   */
+  begin(lineage: number): Lineage | undefined {
+    const found = this.of(lineage);
+    if (found === undefined) return undefined;
+    // What a dead one of ours left there; Envoy would remove it itself.
+    this.#quietly(() => removeSharedMemory(this.#place(found.baseId)));
+    const memory = checkSharedMemory(this.#deps.sharedMemoryFolder);
+    const denied = memory === "usable" ? undefined : `shared memory cannot be used: ${memory.why}`;
+    if (denied !== undefined && this.#denied === undefined)
+      this.#deps.log.warn("Envoy is started without hot restart; the next restart will be a swap", { why: denied });
+    this.#denied = denied;
+    return denied === undefined ? found : undefined;
   }
 
   /** The admin socket of every Envoy of a lineage; the first one has the address of its bootstrap. */

@@ -115,7 +115,10 @@ function notStarted(
 ) {
   if (event.run !== state.child.run) return stay(state);
   const { current, restart, ledger } = state;
-  if (restart !== undefined) return failed(current, restart, event.error.message, now, ledger, limits);
+  if (restart !== undefined) {
+    const said = tell("warn", "No hot restart is possible: a swap follows", { because: event.error.message });
+    return after([said], startTrial(current, restart, "prepared", now, ledger, limits));
+  }
   const said = tell("warn", "Cannot start Envoy over the old one", { error: event.error });
   return after([said], startBeside(current, now, ledger, limits));
 }
