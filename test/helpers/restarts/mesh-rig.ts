@@ -40,8 +40,9 @@ export class MeshRig extends Restarts {
   }
 
   /** Waits until the listen sockets of what stays are kept, then remembers what else is held, for `ends`. */
-  keeps(): Promise<void> {
-    return this.keepsThose([this.plain, this.tcp, this.whole.ports.listener]);
+  override keeps(...some: readonly number[]): Promise<void> {
+    const all = [this.plain, this.tcp, this.whole.ports.listener];
+    return super.keeps(...(some.length > 0 ? some : all));
   }
 
   /** What the control plane serves from now on: the listeners that stay, and these. */

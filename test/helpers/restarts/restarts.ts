@@ -110,7 +110,7 @@ export class Restarts {
   }
 
   /** Waits until the listen sockets of all these ports are kept, then remembers what else is held. */
-  async keepsThose(ports: readonly number[]): Promise<void> {
+  async keeps(...ports: readonly number[]): Promise<void> {
     await eventually("kept sockets", () => ports.every((port) => heldSockets(this.proxy.pid, port) > 0));
     this.#before = descriptorsOf(this.proxy.pid);
   }
@@ -130,7 +130,7 @@ export class Restarts {
     return join(this.proxy.folder.path, "custom.json");
   }
 
-  /** No zombie, no more descriptors than at `keepsThose`. */
+  /** No zombie, no more descriptors than at `keeps`. */
   async holdsNoMore(): Promise<void> {
     await holdsNoMore(this.proxy.pid, this.#before);
   }

@@ -52,10 +52,11 @@ export class RestartRig extends Restarts {
     return rig;
   }
 
-  /** Waits until the listen sockets of Envoy are kept, then remembers what else is held, for `ends`. */
-  keeps(): Promise<void> {
+  /** Waits until the listen sockets of all listeners are kept, then remembers what else is held, for `ends`. */
+  override keeps(...some: readonly number[]): Promise<void> {
     const { listener, tcp, readiness, prometheus } = this.ports;
-    return this.keepsThose([listener, tcp, readiness, prometheus]);
+    const all = [listener, tcp, readiness, prometheus];
+    return super.keeps(...(some.length > 0 ? some : all));
   }
 
   async untilReady(): Promise<void> {
