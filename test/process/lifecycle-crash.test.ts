@@ -43,6 +43,19 @@ describe("the only Envoy dies", () => {
 });
 
 describe("the newest dies in the overlap", () => {
+  test("soon after it took over, again and again with good service in between: started at once each time", () => {
+    const story = overlapping();
+    for (let run = 2; run < 20; run += 2) {
+      story.exited(run, "SIGKILL", 2, 60_000);
+      expect(story.state).toMatchObject({ is: "starting", current: { run: run + 1 } });
+      story.live(run + 1).tell({ on: "terminated", run: run + 1 });
+      if (story.state.is === "yielding") story.exited(story.state.old.run, 0);
+      story
+        .wish()
+        .checked(run + 1, "hot-restart")
+        .live(run + 2);
+    }
+  });
   test("with kept sockets: N+2 over the dead one, what served before, and the oldest ends what it has", () => {
     const story = overlapping().exited(2, "SIGSEGV", 2, 60_000);
     expect(story.state).toMatchObject({

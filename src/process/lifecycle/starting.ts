@@ -21,7 +21,7 @@ import {
 function goLive(state: StateOf<"starting">, event: EventOf<"live">, now: Millis, limits: LifecycleLimits): Step {
   if (event.run !== state.current.run) return stay(state);
   const current = { ...state.current, liveAt: now };
-  const ledger = { ...state.ledger, everLive: true };
+  const ledger = { ...state.ledger, everLive: true, servesSince: now };
   const took = Math.round(now - current.startedAt);
   const effects: Effect[] = [
     tell("info", "Envoy is live", { epoch: current.epoch, tookMs: took }),
