@@ -12,6 +12,7 @@ import { LifecycleEvents, recorded } from "../status/lifecycle-events.ts";
 import { realClock } from "../system/clock.ts";
 import { onUncaught, toStdout } from "../system/command-line.ts";
 import { onSignals } from "../system/early-signals.ts";
+import { ownResources } from "../system/own-resources.ts";
 import { ownUsage } from "../system/own-usage.ts";
 import type { AgentParts, BuildFacts, ControlPlaneParts } from "./agent-parts.ts";
 import { controlPlaneFacts, controlPlaneStage } from "./control-plane-stage.ts";
@@ -160,5 +161,9 @@ function envoyStage(envoy: EnvoyPort, gone: Promise<Outcome>): Stage {
 
 /** SIGQUIT: what a person at 3 a.m. wants to see, in the log. */
 function dump({ envoy, log, controlPlane }: AgentParts): void {
-  log.info("State", { envoy: envoy.snapshot(), controlPlane: controlPlaneFacts(controlPlane()) });
+  log.info("State", {
+    envoy: envoy.snapshot(),
+    controlPlane: controlPlaneFacts(controlPlane()),
+    resources: ownResources(),
+  });
 }

@@ -42,6 +42,7 @@ export class ServingWatch {
   #asked: number | undefined;
   #lineage = -1;
   #keeping = false;
+  #again = false;
   #closed = false;
 
   constructor(deps: ServingWatchDeps) {
@@ -76,7 +77,10 @@ export class ServingWatch {
   /** The Envoy to watch: none while a child may have its admin, none that has lost it. */
   #watched(): EpochRecord | undefined {
     const state = this.#deps.state();
-    if (this.#closed || (state?.is !== "live" && state?.is !== "overlap")) return undefined;
+    if (this.#closed || state === undefined) return undefined;
+    // One that yields to another of its lineage still has the name under which sockets are asked for.
+    const yields = state.is === "yielding" && state.old.lineage !== state.current.lineage;
+    if (state.is !== "live" && state.is !== "overlap" && !yields) return undefined;
     return state.current.adminLost ? undefined : state.current;
   }
 
@@ -111,6 +115,8 @@ export class ServingWatch {
   async #keep(): Promise<void> {
     const record = this.#watched();
     const process = record && this.#deps.process(record.run);
+    // What has changed meanwhile is looked at afterwards, and not in half a minute.
+    this.#again = this.#keeping;
     if (record === undefined || process === undefined || !process.hotRestart || this.#keeping) return;
     this.#keeping = true;
     try {
@@ -120,8 +126,8 @@ export class ServingWatch {
     } finally {
       this.#keeping = false;
     }
-    if (this.#watched() !== undefined)
-      this.#deps.arm("listeners", LISTENERS_AGAIN, () => this.#deps.background(this.#keep()));
+    const after = this.#again ? 0 : LISTENERS_AGAIN;
+    if (this.#watched() !== undefined) this.#deps.arm("listeners", after, () => this.#deps.background(this.#keep()));
   }
 
   async #refresh(record: EpochRecord, { admin }: Process): Promise<void> {

@@ -120,7 +120,6 @@ describe.skipIf(process.getuid?.() !== 0)("/dev/shm", () => {
   });
 });
 
-const BASE_ID = 900_000_000;
 const memoryOf = (baseId: number): string => `/dev/shm/envoy_shared_memory_${baseId * 10}`;
 
 /** An Envoy of somebody else's, with its own shared memory under `baseId`. */
@@ -140,8 +139,8 @@ async function stranger(baseId: number, prefix: readonly string[] = []): Promise
   return child;
 }
 
-/** Number below what Envoy takes, and nobody's: of this test's process. */
-const ownBaseId = (): number => (BASE_ID + process.pid) % 400_000_000;
+/** Nobody's: of this test's process. */
+const ownBaseId = (): number => 100_000_000 + process.pid;
 
 describe.skipIf(process.getuid?.() !== 0)("a base-id that a stranger has", () => {
   test.each([

@@ -1,24 +1,18 @@
-import { afterEach, describe, expect, test } from "vitest";
+import { describe } from "vitest";
 import { eventually } from "../helpers/eventually.ts";
 import { freePorts } from "../helpers/free-ports.ts";
 import { ask } from "../helpers/proxy.ts";
 import { answeringListener } from "../helpers/restarts/bootstrap.ts";
 import { MeshRig } from "../helpers/restarts/mesh-rig.ts";
-import type { Restarts } from "../helpers/restarts/restarts.ts";
 import { avoidable, RestartRig } from "../helpers/restarts/rig.ts";
+import { rigTest } from "../helpers/restarts/rig-test.ts";
 
 /* Hot restarts of the whole program under load, one quick pass; test/faults/hot-restart-many.test.ts has twenty of each. */
 
-const rigs: Restarts[] = [];
-const keep = (rig: Restarts): void => void rigs.push(rig);
-afterEach(async () => {
-  await Promise.all(rigs.splice(0).map((rig) => rig.done()));
-});
-
 describe("nobody notices", () => {
-  test("three in a row, on a static configuration", async () => {
+  rigTest("three in a row, on a static configuration", async ({ expect, keep }) => {
     const rig = await RestartRig.start({}, keep);
-    await rig.keeps(rig.ports.listener);
+    await rig.keeps();
     const load = await rig.load();
     for (let epoch = 1; epoch <= 3; epoch++) {
       expect((await rig.restart()).said).toMatch(new RegExp(`^hot restart done: epoch ${epoch} serves, took`));
@@ -30,33 +24,36 @@ describe("nobody notices", () => {
     expect(await rig.ends()).toEqual({ code: 0, signal: null });
   });
 
-  test("listeners by ADS, certificates by SDS, listeners that come, move and go meanwhile", async () => {
-    const rig = await MeshRig.start([], keep);
-    const [first = 0, second = 0] = await freePorts(2);
-    const serves = async (port: number) => (await ask({ port }, "/")).body === "other";
-    const load = await rig.load();
-    await rig.keeps(rig.plain);
+  rigTest(
+    "listeners by ADS, certificates by SDS, listeners that come, move and go meanwhile",
+    async ({ expect, keep }) => {
+      const rig = await MeshRig.start([], keep);
+      const [first = 0, second = 0] = await freePorts(2);
+      const serves = async (port: number) => (await ask({ port }, "/")).body === "other";
+      const load = await rig.load();
+      await rig.keeps();
 
-    rig.give([answeringListener("other", first, "other")]);
-    await rig.restart();
-    await eventually("the listener that came", () => serves(first));
-    rig.give([answeringListener("other", second, "other")]);
-    await rig.restart();
-    await eventually("the listener at its new place", () => serves(second));
-    await expect(ask({ port: first }, "/")).rejects.toThrow("ECONNREFUSED");
-    rig.give([]);
-    await rig.restart();
-    await eventually("nobody listens there", () =>
-      ask({ port: second }, "/").then(
-        () => false,
-        (error: unknown) => String(error).includes("ECONNREFUSED"),
-      ),
-    );
+      rig.give([answeringListener("other", first, "other")]);
+      await rig.restart();
+      await eventually("the listener that came", () => serves(first));
+      rig.give([answeringListener("other", second, "other")]);
+      await rig.restart();
+      await eventually("the listener at its new place", () => serves(second));
+      await expect(ask({ port: first }, "/")).rejects.toThrow("ECONNREFUSED");
+      rig.give([]);
+      await rig.restart();
+      await eventually("nobody listens there", () =>
+        ask({ port: second }, "/").then(
+          () => false,
+          (error: unknown) => String(error).includes("ECONNREFUSED"),
+        ),
+      );
 
-    const report = await load.stop();
-    expect(avoidable(report), String(report)).toEqual([]);
-    expect(report.entry("mtls-new").connections).toBeGreaterThan(50);
-    expect((await rig.untilAlone()).epoch).toBe(3);
-    expect(await rig.ends()).toEqual({ code: 0, signal: null });
-  });
+      const report = await load.stop();
+      expect(avoidable(report), String(report)).toEqual([]);
+      expect(report.entry("mtls-new").connections).toBeGreaterThan(50);
+      expect((await rig.untilAlone()).epoch).toBe(3);
+      expect(await rig.ends()).toEqual({ code: 0, signal: null });
+    },
+  );
 });

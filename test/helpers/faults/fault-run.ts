@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { expect } from "vitest";
 import { readSharedMemory } from "../../../src/process/hot-restart/shared-memory.ts";
+import { alive } from "../alive.ts";
 import { type App, startApp } from "../app.ts";
 import { eventually } from "../eventually.ts";
 import { Load, type LoadEntry, type LoadFailure, type LoadReport, preciseNow } from "../load/load.ts";
@@ -131,6 +132,10 @@ export class FaultRun extends Restarts {
     return preciseNow();
   }
 
+  async gone(pid: number): Promise<void> {
+    await eventually("it has ended", () => !alive(pid));
+  }
+
   baseId(pid: number): number {
     const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
     return Number(words[words.indexOf("--base-id") + 1]);
@@ -168,6 +173,12 @@ export class Story {
     return this.#proxy.output.slice(this.#from);
   }
 
+  /** When the log said it, as preciseNow tells time. */
+  momentOf(line: RegExp): number {
+    const found = this.text.split("\n").find((one) => line.test(one)) ?? "";
+    return Date.parse(found.split("\t")[0] ?? "");
+  }
+
   async says(...lines: readonly RegExp[]): Promise<void> {
     let missing: RegExp | undefined;
     await eventually("the story", () => {
@@ -200,6 +211,13 @@ export function expectOnlyInFlight(report: LoadReport, deaths: readonly number[]
   const wrong = report.failures().filter((one) => !deaths.some((at) => fellWith(one, at)));
   expect(wrong, String(report)).toEqual([]);
   expect(report.failed, String(report)).toBeLessThanOrEqual(clients * deaths.length);
+}
+
+/** Nobody was refused, and whoever failed was on a connection that had been made before a moment. */
+export function expectOnlyOlder(report: LoadReport, than: number): void {
+  const opened = ({ failed, connectionAge }: LoadFailure): number => failed - (connectionAge ?? 0);
+  const wrong = report.failures().filter((one) => one.what === "refused" || opened(one) > than + DYING);
+  expect(wrong, String(report)).toEqual([]);
 }
 
 /** It failed by that death: its connection was older, and was cut then. */

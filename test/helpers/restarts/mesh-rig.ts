@@ -39,6 +39,12 @@ export class MeshRig extends Restarts {
     return rig;
   }
 
+  /** Waits until the listen sockets of what stays are kept, then remembers what else is held, for `ends`. */
+  override keeps(...some: readonly number[]): Promise<void> {
+    const all = [this.plain, this.tcp, this.whole.ports.listener];
+    return super.keeps(...(some.length > 0 ? some : all));
+  }
+
   /** What the control plane serves from now on: the listeners that stay, and these. */
   give(others: readonly object[]): void {
     const [tcp, cluster] = tcpListener("echo", this.tcp, this.#echo.port);

@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { eventually } from "../eventually.ts";
 import { pilotfish } from "../paths.ts";
@@ -109,17 +109,25 @@ export class Restarts {
     });
   }
 
-  /** Waits until we hold the listen socket of a port (one a worker), then remembers what else we hold. */
-  async keeps(port: number): Promise<void> {
-    await eventually("kept sockets", () => heldSockets(this.proxy.pid, port) > 0);
+  /** Waits until the listen sockets of all these ports are kept, then remembers what else is held. */
+  async keeps(...ports: readonly number[]): Promise<void> {
+    await eventually("kept sockets", () => ports.every((port) => heldSockets(this.proxy.pid, port) > 0));
     this.#before = descriptorsOf(this.proxy.pid);
   }
 
-  /** Changes the custom configuration that the proxy was started with. */
-  rewrite(change: (bootstrap: Record<string, unknown>) => object | undefined): void {
-    const file = join(this.proxy.folder.path, "custom.json");
-    const now = JSON.parse(readFileSync(file, "utf8")) as Record<string, unknown>;
-    writeFileSync(file, JSON.stringify(change(now) ?? now));
+  /** The custom configuration as it is in its file now. */
+  bootstrap(): object {
+    return JSON.parse(readFileSync(this.#custom, "utf8")) as object;
+  }
+
+  /** Changes the custom configuration; by a rename, as whoever does it well. */
+  rewrite(change: (bootstrap: object) => object): void {
+    writeFileSync(`${this.#custom}.new`, JSON.stringify(change(this.bootstrap())));
+    renameSync(`${this.#custom}.new`, this.#custom);
+  }
+
+  get #custom(): string {
+    return join(this.proxy.folder.path, "custom.json");
   }
 
   /** No zombie, no more descriptors than at `keeps`. */

@@ -33,7 +33,7 @@ export class RestartRig extends Restarts {
     [this.ports, this.app, this.#echo] = [ports, app, echo];
   }
 
-  /** Resolves when Envoy serves and its listen sockets are kept. `as`: called at once, so that afterEach can end it. */
+  /** Resolves when it is ready. `as`: called at once, so that afterEach can end it. */
   static async start(options: RigOptions = {}, as: (rig: RestartRig) => void = () => undefined): Promise<RestartRig> {
     const [tcp = 0] = await freePorts(1);
     const echo = await startEcho();
@@ -50,6 +50,13 @@ export class RestartRig extends Restarts {
     as(rig);
     await rig.untilReady();
     return rig;
+  }
+
+  /** Waits until the listen sockets of all listeners are kept, then remembers what else is held, for `ends`. */
+  override keeps(...some: readonly number[]): Promise<void> {
+    const { listener, tcp, readiness, prometheus } = this.ports;
+    const all = [listener, tcp, readiness, prometheus];
+    return super.keeps(...(some.length > 0 ? some : all));
   }
 
   async untilReady(): Promise<void> {

@@ -1,0 +1,51 @@
+import { afterEach, expect, test } from "vitest";
+import { expectOnlyInFlight, expectOnlyOlder, FaultRun } from "../helpers/faults/fault-run.ts";
+import { holdMainThread } from "../helpers/faults/held-thread.ts";
+import { preciseNow } from "../helpers/load/load.ts";
+
+/* Envoys that hang: nobody waits for them for ever, and whoever is not on a hung one does not notice. */
+
+let run: FaultRun;
+let held: { readonly release: () => Promise<void> } | undefined;
+afterEach(async () => {
+  await held?.release();
+  held = undefined;
+  await run.done();
+});
+
+test("the parent hung in the drain: found, killed and answered for; its child is freed", async () => {
+  run = await FaultRun.start();
+  const load = await run.load();
+  const { old, newest } = await run.overlap();
+  const story = run.story();
+  run.kill(old.pid, "SIGSTOP");
+  const hung = preciseNow();
+  await story.says(/The old Envoy hangs and is killed/, /we answer in its place/, /The new Envoy is alone/);
+  expect(await run.untilAlone()).toMatchObject({ epoch: newest.epoch, pid: newest.pid });
+  await run.nextRestartWorks();
+  expectOnlyOlder(await load.stop(), hung);
+  await run.end();
+});
+
+test("a main thread that hangs while its workers serve: said, swapped, and the hung one ended after its time", async () => {
+  run = await FaultRun.start({ args: ["--probation", "1s"] });
+  const load = await run.load();
+  const { pid } = await run.untilAlone();
+  const story = run.story();
+  held = await holdMainThread(pid);
+  await story.says(/Envoy's admin is silent: another Envoy takes its place/);
+  const before = await load.tally();
+  expect(before.failures(), "its workers serve").toEqual([]);
+  await story.says(/The new Envoy is on probation/, /The new Envoy has taken over.*cause=hung/);
+  expect(await run.latest()).toMatchObject({ cause: "hung", outcome: "restarted", by: "swap" });
+  // It may be killed while the hung one still ends what it has.
+  await run.kept();
+  const one = await run.who("live");
+  expect(one.pid).not.toBe(pid);
+  const died = run.kill(one.pid);
+  await story.says(/Envoy died.*keptSockets=[1-9]/, /Envoy is live/, /The old Envoy has ended/);
+  await run.gone(pid);
+  await run.nextRestartWorks();
+  expectOnlyInFlight(await load.stop(), [died, story.momentOf(/The old Envoy has ended/)]);
+  await run.end();
+});

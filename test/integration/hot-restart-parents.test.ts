@@ -1,0 +1,100 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, expect, test } from "vitest";
+import { CLIENTS, expectOnlyInFlight, FaultRun } from "../helpers/faults/fault-run.ts";
+import { letGoUntil } from "../helpers/faults/holding-envoy.ts";
+
+/* Parents that die or hang, and deaths of both, each once: the new Envoy must not notice, and nobody is refused. */
+
+let run: FaultRun;
+afterEach(() => run.done());
+
+test("the parent killed in the drain: answered for, nobody on the new one fails, the next restart works", async () => {
+  run = await FaultRun.start();
+  const load = await run.load();
+  const { old, newest } = await run.overlap();
+  const story = run.story();
+  const died = run.kill(old.pid);
+  await story.says(/The old Envoy died while it drained: we answer in its place/, /The new Envoy is alone/);
+  expect(await run.untilAlone()).toMatchObject({ epoch: newest.epoch, pid: newest.pid });
+  await run.nextRestartWorks();
+  expectOnlyInFlight(await load.stop(), [died]);
+  await run.end();
+});
+
+test("the parent killed while its child is held before its exec, and while it initializes: 0 refused", async () => {
+  run = await FaultRun.start();
+  const load = await run.load();
+  const deaths: number[] = [];
+  for (const moment of ["held", "attached"] as const) {
+    const parent = await run.untilAlone();
+    const child = await run.holdChild();
+    if (moment !== "held") {
+      letGoUntil(moment, child, run.baseId(parent.pid));
+      run.kill(child, "SIGSTOP");
+    }
+    const story = run.story();
+    deaths.push(run.kill(parent.pid));
+    await story.says(
+      /The new Envoy is given up.*its parent died/,
+      /Envoy died.*SIGKILL.*keptSockets=[1-9]/,
+      /Envoy is live/,
+      /took over the listen sockets/,
+      // The wish is not lost.
+      /Hot restart begins.*cause=SIGHUP/,
+      /The new Envoy serves; the old one drains/,
+      /The new Envoy is alone/,
+    );
+  }
+  expectOnlyInFlight(await load.stop(), deaths);
+  await run.end();
+});
+
+test("both killed in one moment, in the overlap and while the child initializes: 0 refused", async () => {
+  run = await FaultRun.start();
+  const load = await run.load();
+  const { old, newest } = await run.overlap();
+  await run.kept();
+  let story = run.story();
+  const deaths = [run.kill(newest.pid)];
+  run.kill(old.pid);
+  await story.says(/Envoy died.*keptSockets=[1-9]/, /Envoy is live/);
+  const parent = await run.untilAlone();
+  const child = await run.holdChild();
+  letGoUntil("attached", child, run.baseId(parent.pid));
+  story = run.story();
+  run.kill(child);
+  deaths.push(run.kill(parent.pid));
+  await story.says(
+    /Envoy died.*keptSockets=[1-9]/,
+    /Envoy is live/,
+    /Hot restart begins.*cause=SIGHUP/,
+    /The new Envoy serves; the old one drains/,
+    /The new Envoy is alone/,
+  );
+  // The drained one and the new one had clients.
+  expectOnlyInFlight(await load.stop(), deaths, 2 * CLIENTS);
+  await run.end();
+});
+
+test("a crash of what was new, in the overlap: what served before is started again, 0 refused", async () => {
+  run = await FaultRun.start();
+  const load = await run.load();
+  run.rewrite((bootstrap) => ({ ...bootstrap, stats_flush_interval: "7s" }));
+  const { old, newest } = await run.overlap();
+  const before = configurationOf(old.pid);
+  expect(configurationOf(newest.pid)).not.toBe(before);
+  const story = run.story();
+  const died = run.kill(newest.pid, "SIGSEGV");
+  await story.says(/Envoy died.*SIGSEGV/, /Envoy is live/, /The old Envoy has ended/);
+  expect(configurationOf((await run.untilAlone()).pid)).toBe(before);
+  await run.nextRestartWorks();
+  expectOnlyInFlight(await load.stop(), [died]);
+  await run.end();
+});
+
+/** The bootstrap that an Envoy was started with. */
+function configurationOf(pid: number): string {
+  const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+  return readFileSync(join(run.proxy.folder.path, words[words.indexOf("-c") + 1] ?? ""), "utf8");
+}
