@@ -142,7 +142,7 @@ describe("listen sockets", () => {
     await pass(31_000);
     expect(kept).toHaveLength(3);
   });
-  test.each(["checking", "initializing", "cancelling", "mending", "trial", "yielding", "draining", "stopping"])(
+  test.each(["checking", "initializing", "cancelling", "mending", "trial", "draining", "stopping"])(
     "are not asked for in %s",
     async (is) => {
       now = state(is);
@@ -152,6 +152,31 @@ describe("listen sockets", () => {
       expect([kept, listenersAsked]).toEqual([[], 0]);
     },
   );
+  test("of a swapped-in one are kept while the old one ends; over a dead child the name to ask under is not free", async () => {
+    now = state("yielding", { old: record(2) });
+    watch.entered();
+    await pass(40_000);
+    expect(kept).toEqual([]);
+    now = state("yielding", { old: { ...record(2), lineage: 1 } });
+    watch.entered();
+    await pass(100);
+    expect(kept).toHaveLength(1);
+  });
+  test("a change while they are asked for is looked at right afterwards", async () => {
+    let go: () => void = () => undefined;
+    pause = new Promise((resolve) => {
+      go = resolve;
+    });
+    watch.entered();
+    await pass(10);
+    watch.listenersChanged();
+    await pass(1_000);
+    expect(listenersAsked).toBe(1);
+    go();
+    await settle();
+    await pass(100);
+    expect(kept).toHaveLength(2);
+  });
   test("are not asked for when a preflight begins while the admin is being read", async () => {
     let go: () => void = () => undefined;
     pause = new Promise((resolve) => {
