@@ -10,6 +10,7 @@ const groups: readonly (() => Promise<readonly BenchGroup[]>)[] = [
   async () => (await import("./metrics.ts")).groups,
   async () => (await import("./webhook.ts")).groups,
   async () => (await import("./control-plane.ts")).groups,
+  async () => (await import("./hot-restart.ts")).groups,
 ];
 
 const wanted = process.argv.slice(2);

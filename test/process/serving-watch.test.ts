@@ -173,6 +173,7 @@ describe("listen sockets", () => {
     await pass(1_000);
     expect(listenersAsked).toBe(1);
     go();
+    await settle();
     await pass(100);
     expect(kept).toHaveLength(2);
   });

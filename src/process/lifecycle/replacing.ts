@@ -208,10 +208,9 @@ function bothGone(
   if (ending !== undefined)
     return finish({ how: "died", epoch: loss.record.epoch, beforeLive: false, exit: loss.exit.exit });
   const queued = restart === undefined ? ledger : enqueue(ledger, restart);
-  const toDrain = ending === undefined ? queued.toDrain : "POST /drain";
   const facts = { ...loss.exit, kept: event.kept };
   const death = { dead: loss.record, facts, older: undefined, wasNew: false, overKept: false };
-  return recover(death, now, { ...queued, toDrain }, limits);
+  return recover(death, now, queued, limits);
 }
 
 function cancelAgain(state: StateOf<"cancelling">, event: EventOf<"timer">): Step {
