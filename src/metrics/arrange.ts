@@ -3,8 +3,8 @@ import { readSample } from "./family-lines.ts";
 import { GroupCheck } from "./group-check.ts";
 import type { HeldFamily } from "./held-family.ts";
 import { labelList, type Sample, sampleLine } from "./line-parse.ts";
-import { parseNumber } from "./line-scan.ts";
 import { asUnknown, type Naming, type SampleKind } from "./naming.ts";
+import { parseNumber } from "./numbers.ts";
 import type { Output } from "./page.ts";
 import type { Tally } from "./tally.ts";
 

@@ -1,8 +1,9 @@
 import { type Escaping, type Form, isPlainName, LF, type Metadata } from "./exposition.ts";
 import { GroupCheck, LabelHash } from "./group-check.ts";
 import { labelList, parseLine, type Sample, sampleLine, timeFits } from "./line-parse.ts";
-import { LineScan, numberEnd, numberIn, parseNumber } from "./line-scan.ts";
+import { LineScan } from "./line-scan.ts";
 import { isGrouped, type Naming, type SampleKind, type Suffix } from "./naming.ts";
+import { numberEnd, numberIn, parseNumber } from "./numbers.ts";
 import { LineStore, type Sink } from "./sinks.ts";
 import type { Tally } from "./tally.ts";
 

@@ -7,7 +7,7 @@ import {
   isPlainName,
   unescapeValue,
 } from "./exposition.ts";
-import { parseNumber } from "./line-scan.ts";
+import { parseNumber } from "./numbers.ts";
 
 export type Label = readonly [name: string, value: string];
 

@@ -35,7 +35,10 @@ export interface AdsProxy {
   status(): XdsStatus;
   /** Told to the control plane on every stream, now and later. */
   setApplicationHealth(health: ApplicationHealth): void;
-  /** Connects once and hangs up: undefined when the control plane can be reached and trusted now, or why not. */
+  /**
+   * Connects once and hangs up: undefined when the control plane can be reached and trusted now and serves
+   * the streams that are there, or why not.
+   */
   probe(): Promise<string | undefined>;
   close(): Promise<void>;
 }
@@ -109,7 +112,9 @@ class ForwardingProxy implements AdsProxy {
   async probe(): Promise<string | undefined> {
     const { probeUpstream } = await import("./upstream.ts");
     const error = await probeUpstream(this.#deps.config, this.#deps.clock);
-    return error === undefined ? undefined : describeError(error);
+    if (error !== undefined) return describeError(error);
+    // It takes connections; what it last said to the Envoy that is there counts as well.
+    return this.#reachable === "no" ? this.#reason : undefined;
   }
 
   async close(): Promise<void> {

@@ -27,7 +27,7 @@ describe("nobody notices", () => {
   rigTest(
     "listeners by ADS, certificates by SDS, listeners that come, move and go meanwhile",
     async ({ expect, keep }) => {
-      const rig = await MeshRig.start([], keep);
+      const rig = await MeshRig.start({}, keep);
       const [first = 0, second = 0] = await freePorts(2);
       const serves = async (port: number) => (await ask({ port }, "/")).body === "other";
       const load = await rig.load();

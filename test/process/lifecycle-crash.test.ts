@@ -43,6 +43,19 @@ describe("the only Envoy dies", () => {
 });
 
 describe("the newest dies in the overlap", () => {
+  test("soon after it took over, again and again with good service in between: started at once each time", () => {
+    const story = overlapping();
+    for (let run = 2; run < 20; run += 2) {
+      story.exited(run, "SIGKILL", 2, 60_000);
+      expect(story.state).toMatchObject({ is: "starting", current: { run: run + 1 } });
+      story.live(run + 1).tell({ on: "terminated", run: run + 1 });
+      if (story.state.is === "yielding") story.exited(story.state.old.run, 0);
+      story
+        .wish()
+        .checked(run + 1, "hot-restart")
+        .live(run + 2);
+    }
+  });
   test("with kept sockets: N+2 over the dead one, what served before, and the oldest ends what it has", () => {
     const story = overlapping().exited(2, "SIGSEGV", 2, 60_000);
     expect(story.state).toMatchObject({
@@ -155,4 +168,24 @@ describe("the admin is silent", () => {
   test("of one that lost it to a dead child: that is known", () => {
     expect(initializing().exited(2, 1).mended(1).tell({ on: "silent", run: 1 }).state.is).toBe("live");
   });
+});
+
+describe("a parent that hangs while its child initializes", () => {
+  test("is found silent when the child has been given up: another one takes its place, and it is ended soon", () => {
+    const story = initializing().timer(2, "live", 20_000).exited(2, "SIGKILL").mended(1, true, false);
+    story.tell({ on: "silent", run: 1 });
+    expect(story.state).toMatchObject({ is: "trial", fresh: { run: 3, lineage: 1 }, restart: { cause: "hung" } });
+    story.live(3).timer(3, "probation", 5_000);
+    expect(story.state.is).toBe("yielding");
+    expect(story.effects).toContainEqual({ run: "arm", of: 1, timer: "old-end", after: 5_000 });
+  });
+});
+
+test("nothing can be started any more while an old one ends what it has: it gets its time", () => {
+  const story = overlapping().exited(2, "SIGSEGV", 2, 60_000);
+  const error = new Error("no such file");
+  for (let run = 3; story.state.is === "starting" && run < 20; run += 1)
+    story.tell({ on: "not-started", run, error }).timer(run, "backoff", 1_000);
+  expect(story.state).toMatchObject({ is: "draining", current: { run: 1 } });
+  expect(story.exited(1, 0).outcome).toMatchObject({ how: "not-started" });
 });

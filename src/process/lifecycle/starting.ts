@@ -8,6 +8,7 @@ import {
   type Effect,
   type EventOf,
   type LifecycleLimits,
+  type Outcome,
   type Row,
   type StateOf,
   type Step,
@@ -21,7 +22,7 @@ import {
 function goLive(state: StateOf<"starting">, event: EventOf<"live">, now: Millis, limits: LifecycleLimits): Step {
   if (event.run !== state.current.run) return stay(state);
   const current = { ...state.current, liveAt: now };
-  const ledger = { ...state.ledger, everLive: true };
+  const ledger = { ...state.ledger, everLive: true, servesSince: now };
   const took = Math.round(now - current.startedAt);
   const effects: Effect[] = [
     tell("info", "Envoy is live", { epoch: current.epoch, tookMs: took }),
@@ -84,7 +85,12 @@ function notStarted(
   if (over === "kept-sockets")
     return after([said, { run: "drop-sockets" }], startNow(plan, older, now, ledger, limits));
   const { book, patience } = noteCrash(ledger.book, { cause: "cannot-exec", at: now, ranFor: 0, jitter: 0 });
-  if (patience.spent) return after([said], finish({ how: "not-started", epoch: current.epoch, error: event.error }));
+  if (patience.spent) {
+    const because: Outcome = { how: "not-started", epoch: current.epoch, error: event.error };
+    if (older === undefined) return after([said], finish(because));
+    const stop: Stop = { reason: "Envoy cannot be started", drain: true, at: now, because };
+    return after([said], drainAndStop([older], stop, now, { ...ledger, book }, limits));
+  }
   // Nothing has run, so nothing may be tried again in the same turn.
   const wait = Math.max(patience.wait, 200);
   return {

@@ -42,6 +42,8 @@ export interface Ledger {
   readonly runs: number;
   readonly lineages: number;
   readonly everLive: boolean;
+  /** Since when somebody has served without a crash in between, whichever epoch. */
+  readonly servesSince: Millis | undefined;
   /** POST /drain came while nobody served: the reason. Whoever serves next drains at once. */
   readonly toDrain: string | undefined;
 }

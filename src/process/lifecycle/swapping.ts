@@ -25,6 +25,8 @@ import {
 
 /** The old one is looked at so often while its connections end. */
 const LOOK: Millis = 500;
+/** A hung one still has its share of new connections, and may answer none of them. */
+const HUNG_DRAIN: Millis = 5_000;
 
 export function startTrial(
   current: EpochRecord,
@@ -106,7 +108,8 @@ function trialTimer(state: StateOf<"trial">, event: EventOf<"timer">, now: Milli
     return giveUp(state, `it was not live within ${Math.round(limits.liveWithin / 1_000)} s`, limits);
   if (event.timer !== "probation") return stay(state);
   const accepted = accept(state, now, current);
-  return after(accepted.effects, yieldTo(accepted.next, current, limits));
+  const patience = state.restart.cause === "hung" ? Math.min(HUNG_DRAIN, limits.parentShutdown) : limits.parentShutdown;
+  return after(accepted.effects, yieldTo(accepted.next, current, patience));
 }
 
 /** It serves from now on; `old` is undefined when there is none any more. */
@@ -123,13 +126,13 @@ function accept({ fresh, restart, ledger }: StateOf<"trial">, now: Millis, old: 
     : { next: { is: "yielding", current: fresh, old, told: "to-drain", ledger }, effects };
 }
 
-function yieldTo(next: Step["next"], old: EpochRecord, limits: LifecycleLimits): Step {
+function yieldTo(next: Step["next"], old: EpochRecord, patience: Millis): Step {
   return {
     next,
     effects: [
       { run: "drain-listeners", of: old, skipExit: false, atOnce: true },
       { run: "arm", of: old.run, timer: "drain-poll", after: LOOK },
-      { run: "arm", of: old.run, timer: "old-end", after: limits.parentShutdown },
+      { run: "arm", of: old.run, timer: "old-end", after: patience },
     ],
   };
 }

@@ -14,6 +14,11 @@ const typed = (kind: "listener" | "cluster", name: string, resource: object): ob
   ...resource,
 });
 
+export interface MeshOptions {
+  readonly args?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 /**
  * A proxy that has everything from the embedded control plane: listeners by ADS, its certificate from the CA by SDS.
  * Three listeners stay: mTLS, plain HTTP, and TCP before an echo. `give` says which others there are.
@@ -25,15 +30,20 @@ export class MeshRig extends Restarts {
   readonly #echo: Echo;
   #loads: Load[] = [];
 
-  private constructor(w: Whole, args: readonly string[], [plain, tcp]: readonly [number, number], echo: Echo) {
-    super(w.start({}, [...shortTimers, ...args]));
+  private constructor(
+    w: Whole,
+    { args = [], env = {} }: MeshOptions,
+    [plain, tcp]: readonly [number, number],
+    echo: Echo,
+  ) {
+    super(w.start({ ...env }, [...shortTimers, ...args]));
     [this.whole, this.plain, this.tcp, this.#echo] = [w, plain, tcp, echo];
     this.give([]);
   }
 
-  static async start(args: readonly string[] = [], as: (rig: MeshRig) => void = () => undefined): Promise<MeshRig> {
+  static async start(options: MeshOptions = {}, as: (rig: MeshRig) => void = () => undefined): Promise<MeshRig> {
     const [plain = 0, tcp = 0] = await freePorts(2);
-    const rig = new MeshRig(await whole(), args, [plain, tcp], await startEcho());
+    const rig = new MeshRig(await whole(), options, [plain, tcp], await startEcho());
     as(rig);
     await eventually("ready", async () => (await rig.whole.ready()).status === 200);
     return rig;
