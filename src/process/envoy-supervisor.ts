@@ -223,8 +223,12 @@ export class EnvoySupervisor {
   }
 
   #bury(run: number): void {
+    const lineage = this.#processes.get(run)?.record.lineage;
     this.#processes.bury(run);
     this.#words.delete(run);
+    // What serves, or served until now, hands its lineage on; of another one this was the last, or one of several.
+    const needed = [servingRecord(this.#state), ...this.#processes.all().map(({ record }) => record)];
+    if (lineage !== undefined && needed.every((one) => one?.lineage !== lineage)) this.#deps.lineages.retire(lineage);
   }
 
   #serves(of: EpochRecord): void {

@@ -67,9 +67,17 @@ describe("the newest dies in the overlap", () => {
     expect(story.did).toEqual(["end-stand-in", "start 3 over kept-sockets, before", "await-live 3", "arm 3 let-go"]);
     story.live(3);
     expect(story.state).toMatchObject({ is: "yielding", current: { run: 3 }, old: { run: 1 } });
+    expect(story.tell({ on: "terminated", run: 3 }).did).toEqual(["end-stand-in"]);
     expect(story.timer(1, "old-end", 15_000).did).toEqual(["signal 1 SIGTERM", "arm 1 kill"]);
     expect(story.timer(1, "kill", 5_000).did).toEqual(["signal 1 SIGKILL", "arm 1 kill"]);
     expect(story.exited(1, "SIGKILL").state).toMatchObject({ is: "live", current: { run: 3 } });
+  });
+  test("the oldest is gone before the new one says Terminate: we answer on until it does", () => {
+    const story = overlapping().exited(2, "SIGKILL", 2, 60_000).live(3).exited(1, 0);
+    expect(story.state).toMatchObject({ is: "overlap", current: { run: 3 }, parent: undefined });
+    expect(story.did).toEqual(["arm 3 parent-end"]);
+    expect(story.tell({ on: "terminated", run: 3 }).did).toEqual(["end-stand-in"]);
+    expect(story.state.is).toBe("live");
   });
   test("without: the same epoch over the old one, within a time", () => {
     const story = overlapping().exited(2, "SIGKILL", 0, 60_000);

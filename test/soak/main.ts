@@ -1,5 +1,5 @@
 // npm run soak -- --minutes 10 --seed 7: random faults under load, then the tally. Exit code 1 when a failure could
-// have been avoided, or something leaks.
+// have been avoided, or something leaks. What the proxy wrote is in .cache/soak/SEED.log.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -15,10 +15,8 @@ if (!(minutes > 0) || !Number.isInteger(seed)) {
 }
 const { text, good, log } = await soak(minutes, seed);
 process.stdout.write(text);
-if (!good) {
-  const folder = join(root, ".cache/soak");
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, `${seed}.log`), log);
-  process.stdout.write(`The proxy's log: .cache/soak/${seed}.log\n`);
-}
+const folder = join(root, ".cache/soak");
+mkdirSync(folder, { recursive: true });
+writeFileSync(join(folder, `${seed}.log`), log);
+process.stdout.write(`The proxy's log: .cache/soak/${seed}.log\n`);
 process.exitCode = good ? 0 : 1;

@@ -8,6 +8,7 @@ import { faults } from "./faults.ts";
 import { Random } from "./random.ts";
 import { type Facts, type Sample, tallyText, verdict } from "./report.ts";
 import { SoakScene } from "./scene.ts";
+import { READINESS } from "./windows.ts";
 
 /** Longer than a hang is left alone (20 s), a probation and an overlap together. */
 const QUIET_WITHIN = 90_000;
@@ -58,11 +59,12 @@ async function run(rig: RestartRig, minutes: number, seed: number): Promise<Fact
 
 /** A little of everything; slow answers so that something is always in flight. */
 function entriesOf(rig: RestartRig): readonly LoadEntry[] {
-  const { listener: port } = rig.ports;
+  const { listener: port, status } = rig.ports;
   return [
     ...rig.entries(15),
     { name: "slow keep-alive", kind: "keep-alive", port, path: "/slow", clients: 1, pause: 15 },
     { name: "slow http2", kind: "http2", port, path: "/slow", clients: 1, pause: 15 },
+    { name: READINESS, kind: "new-connection", port: status, path: "/healthz/ready", clients: 1, pause: 100 },
   ];
 }
 

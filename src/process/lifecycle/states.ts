@@ -180,6 +180,8 @@ export type LifecycleState =
       /** Drains: of another lineage, or its child is dead. */
       readonly old: EpochRecord;
       readonly told: "to-drain" | "to-end" | "killed";
+      /** `current` adopted kept sockets, and asks us as its parent until it says Terminate. */
+      readonly stoodIn: boolean;
     })
   | (Carried & {
       readonly is: "draining";

@@ -2,6 +2,7 @@ import type { Millis } from "../../foundation/time.ts";
 import { recover } from "./crash.ts";
 import { drainOnly, stopServing } from "./ending.ts";
 import { answer, enqueue, nextRecord, overtaken, queueRestart, record, serve, withoutQueue } from "./ledger.ts";
+import { underUs } from "./overlapping.ts";
 import {
   after,
   type Effect,
@@ -123,7 +124,7 @@ function accept({ fresh, restart, ledger }: StateOf<"trial">, now: Millis, old: 
   ];
   return old === undefined
     ? after(effects, serve(fresh, ledger))
-    : { next: { is: "yielding", current: fresh, old, told: "to-drain", ledger }, effects };
+    : { next: { is: "yielding", current: fresh, old, told: "to-drain", stoodIn: false, ledger }, effects };
 }
 
 function yieldTo(next: Step["next"], old: EpochRecord, patience: Millis): Step {
@@ -199,10 +200,16 @@ function oneLeft(state: StateOf<"yielding">, event: EventOf<"exited">, now: Mill
   const { current, old, ledger } = state;
   if (event.run === old.run) {
     const said = tell("info", "The old Envoy has ended", { epoch: old.epoch });
-    return after([said], serve(current, ledger));
+    return after([said], state.stoodIn ? underUs(current, now, ledger) : serve(current, ledger));
   }
   if (event.run !== current.run) return stay(state);
   return recover({ dead: current, facts: event, older: old, wasNew: false, overKept: false }, now, ledger, limits);
+}
+
+/** The one that serves had adopted our sockets, and needs nobody in its parent's place any more. */
+function terminated(state: StateOf<"yielding">, event: EventOf<"terminated">): Step {
+  if (event.run !== state.current.run || !state.stoodIn) return stay(state);
+  return { next: { ...state, stoodIn: false }, effects: [{ run: "end-stand-in" }] };
 }
 
 /** Its last connection is gone. */
@@ -253,7 +260,7 @@ export const yielding: Row<"yielding"> = {
   restart: queueRestart,
   checked: stay,
   mended: stay,
-  terminated: stay,
+  terminated,
   silent: stay,
   unfit: stay,
   stop: stopYielding,
