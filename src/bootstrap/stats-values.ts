@@ -28,7 +28,7 @@ const requiredSuffixes = ["rbac.allowed", "rbac.denied", "shadow_allowed", "shad
 const requiredRegexps = [
   "vhost\\..*\\.route\\..*",
   // Connections of each listener, without those of its workers: by them the drain knows when nobody is left.
-  "listener\\.[\\d.:\\[\\]_a-f]+\\.downstream_cx_(?:active|total)",
+  "listener\\.[\\d.:\\[\\]_a-f]+\\.downstream_(?:cx_active|pre_cx_active|cx_total)",
 ];
 
 const compressors: readonly { readonly name: string; readonly type: string }[] = [

@@ -7,7 +7,7 @@ export interface ListenerRoles {
 }
 
 export interface ConnectionCounts {
-  /** Open connections on every listener that is not ours. */
+  /** Open connections on every listener that is not ours, with those that its listener filters still look at. */
   readonly active: number;
   /** Open connections on listeners that are called from outside. */
   readonly inboundActive: number;
@@ -22,9 +22,10 @@ interface ListenerStat {
 }
 
 /**
- * Reads `listener.<address>.downstream_cx_{active,total}: N` (Envoy: statistics of listeners). The address is written
- * with "_" for ":" ("0.0.0.0_15006", "[__]_15021"); worker statistics are parts of the same sum and left out, internal
- * listeners and the admin are nobody's connection from outside.
+ * Reads `listener.<address>.downstream_{cx_active,pre_cx_active,cx_total}: N` (Envoy: statistics of listeners). The
+ * address is written with "_" for ":" ("0.0.0.0_15006", "[__]_15021"); worker statistics are parts of the same sum and
+ * left out, internal listeners and the admin are nobody's connection from outside. A connection that listener filters
+ * look at (`pre_cx`: it has said too little so far) is in neither of the others, and its caller waits for us all the same.
  */
 export function countConnections(text: string, roles: ListenerRoles): ConnectionCounts {
   let [active, inboundActive, inboundTotal] = [0, 0, 0];
@@ -43,12 +44,12 @@ export function countConnections(text: string, roles: ListenerRoles): Connection
 }
 
 function readStat(line: string): readonly ListenerStat[] {
-  const found = /^listener\.(.+)\.downstream_cx_(active|total): (\d+)$/.exec(line.trim());
+  const found = /^listener\.(.+)\.downstream_(cx_active|pre_cx_active|cx_total): (\d+)$/.exec(line.trim());
   if (found === null) return [];
   const [, address = "", what, value] = found;
   if (/\.(worker_\d+|main_thread)$/.test(address) || address.startsWith("envoy_internal_") || address === "admin")
     return [];
-  return [{ address, what: what === "active" ? "active" : "total", value: Number(value) }];
+  return [{ address, what: what === "cx_total" ? "total" : "active", value: Number(value) }];
 }
 
 /** A listener on a path or with a stat prefix of its own has no port: -1, which is nobody's. */

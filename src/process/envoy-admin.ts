@@ -79,7 +79,7 @@ export class EnvoyAdmin {
   async connections(roles: ListenerRoles, timeout = 2_000): Promise<ConnectionCounts> {
     const answer = await this.#ask(
       "GET",
-      "/stats?usedonly&filter=%5Elistener%5C..*downstream_cx_(active%7Ctotal)%24",
+      "/stats?usedonly&filter=%5Elistener%5C..*downstream_(cx_active%7Cpre_cx_active%7Ccx_total)%24",
       timeout,
     );
     return countConnections(answer.body.toString("utf8"), roles);

@@ -1,4 +1,5 @@
 import type { Millis } from "../foundation/time.ts";
+import type { DrainSight } from "./drain-plan.ts";
 
 /**
  * The read-only view of Envoy's life that everybody outside `process/` gets: the machine's inner states are folded
@@ -18,6 +19,8 @@ export interface EnvoySnapshot {
   readonly processes: readonly EpochSnapshot[];
   /** The machine's own state (lifecycle.ts): "overlap", "trial", ... */
   readonly phase?: string;
+  /** The drain or the end that is under way. */
+  readonly ending?: EndUnderWay;
   /** False while the admin belongs to a child that initializes, or is lost to a dead one: its word is not about `epoch`. */
   readonly adminAnswers?: boolean;
   /** Listen sockets kept beside Envoy: with them its death refuses nobody. */
@@ -26,6 +29,15 @@ export interface EnvoySnapshot {
   readonly hotRestartOff?: string | undefined;
   /** What became of the restarts so far, oldest first; undefined where there can be none. */
   readonly history?: readonly RestartRecord[];
+}
+
+export interface EndUnderWay {
+  /** Monotonic time from which the plan counts: of the first of POST /drain and the stop. */
+  readonly from: Millis;
+  /** False after POST /drain alone: nothing ends before somebody asks for it. */
+  readonly asked: boolean;
+  /** What is known about who uses the pod. */
+  readonly seen: DrainSight;
 }
 
 /** One restart that was asked for, or that a crash made necessary. */

@@ -223,8 +223,12 @@ export class EnvoySupervisor {
   }
 
   #bury(run: number): void {
+    const lineage = this.#processes.get(run)?.record.lineage;
     this.#processes.bury(run);
     this.#words.delete(run);
+    // What serves, or served until now, hands its lineage on; of another one this was the last, or one of several.
+    const needed = [servingRecord(this.#state), ...this.#processes.all().map(({ record }) => record)];
+    if (lineage !== undefined && needed.every((one) => one?.lineage !== lineage)) this.#deps.lineages.retire(lineage);
   }
 
   #serves(of: EpochRecord): void {
@@ -274,9 +278,18 @@ export class EnvoySupervisor {
   async #mend(dead: EpochRecord, parent: EpochRecord): Promise<void> {
     const why = await this.#handover.mend(dead);
     const admin = this.#processes.get(parent.run)?.admin;
-    const info = admin && (await askAdmin(admin, () => undefined));
-    const adminLost = info?.epoch !== parent.epoch;
+    let silence: string | undefined;
+    const info =
+      admin &&
+      (await askAdmin(admin, (word) => {
+        silence = word.silence;
+      }));
+    // An admin that went to the child refuses; one that takes the connection and says nothing is of a hung Envoy, for
+    // which the child has waited in vain.
+    const hung = silence?.includes("no answer within") === true;
+    const adminLost = !hung && info?.epoch !== parent.epoch;
     this.post({ on: "mended", run: parent.run, ok: why === undefined, why: why ?? "", adminLost });
+    if (hung) this.post({ on: "silent", run: parent.run });
   }
 
   #standIn(dead: EpochRecord, child: EpochRecord): void {

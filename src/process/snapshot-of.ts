@@ -40,6 +40,7 @@ export function snapshotOf(state: LifecycleState | undefined, facts: Facts): Env
     epoch: current.epoch,
     pid: facts.pids.get(current.run),
     reason: reasonOf(state, facts),
+    ...endingOf(state),
     adminAnswers: !withoutAdmin.has(state.is) && !current.adminLost,
     processes: membersOf(state).map(([one, what]) => ({
       epoch: one.epoch,
@@ -136,6 +137,13 @@ function reasonOf(state: Exclude<LifecycleState, { is: "gone" }>, facts: Facts):
   if (state.is === "starting") return startingReason(facts);
   if (state.is === "draining") return `draining: ${state.stop?.reason ?? "asked to drain"}`;
   return state.is === "stopping" ? `stopping: ${state.stop.reason}` : "";
+}
+
+function endingOf(state: LifecycleState): Pick<EnvoySnapshot, "ending"> {
+  if (state.is === "draining")
+    return { ending: { from: state.since, asked: state.stop !== undefined, seen: state.seen } };
+  // Who called before the end of a drain does not matter any more.
+  return state.is === "stopping" ? { ending: { from: state.stop.at, asked: true, seen: { calledLately: false } } } : {};
 }
 
 /** Envoy's initialization in its own order (Envoy: operations/init): clusters first, then listeners, then workers. */

@@ -27,17 +27,72 @@ test("what the plan would be, while nobody wants to stop", () => {
 `);
 });
 
+const draining: EnvoySnapshot = {
+  ...live,
+  state: "draining",
+  since: 10_000,
+  reason: "draining: SIGTERM",
+  ending: { from: 10_000, asked: true, seen: { calledLately: true } },
+};
+
 test("what it is while draining, counted from now", () => {
-  const draining: EnvoySnapshot = { ...live, state: "draining", since: 10_000, reason: "draining: SIGTERM" };
   expect(text(draining, 17_000, { terminationDrain: 12_000 })).toBe(`Stop
 ~ because                        draining: SIGTERM
-  draining for                   7.0 s
+  going on for                   7.0 s
   called pod may leave           now
   SIGTERM to Envoy in            5.0 s
   SIGKILL to Envoy in            9.0 s
   end of grace in                23.0 s
   grace period                   30.0 s
   terminationDrainDuration       12.0 s
+  waits for the last connection  no
+`);
+});
+
+test("connections that nobody can count end it earlier", () => {
+  const blind: EnvoySnapshot = {
+    ...draining,
+    ending: { from: 10_000, asked: true, seen: { calledLately: undefined, blindSince: 11_000 } },
+  };
+  expect(text(blind, 12_000)).toMatch(/called pod may leave in +3.0 s\n +SIGTERM to Envoy in +4.0 s\n/);
+});
+
+test("after POST /drain alone nothing happens by itself: what a stop would do, on the drain's clock", () => {
+  const drained: EnvoySnapshot = {
+    ...draining,
+    reason: "draining: asked to drain",
+    ending: { from: 10_000, asked: false, seen: { calledLately: true } },
+  };
+  expect(text(drained, 40_000)).toBe(`Drained; a stop, if it were asked for now
+~ because                        draining: asked to drain
+  going on for                   30.0 s
+  called pod may leave           now
+  SIGTERM to Envoy               now
+  SIGKILL to Envoy in            4.0 s
+  end of grace                   now
+  grace period                   30.0 s
+  terminationDrainDuration       not set
+  waits for the last connection  no
+`);
+});
+
+test("while Envoy ends, SIGKILL counts from its SIGTERM", () => {
+  const stopping: EnvoySnapshot = {
+    ...live,
+    state: "stopping",
+    since: 16_000,
+    reason: "stopping: SIGTERM",
+    ending: { from: 10_000, asked: true, seen: { calledLately: false } },
+  };
+  expect(text(stopping, 17_000)).toBe(`Stop
+~ because                        stopping: SIGTERM
+  going on for                   7.0 s
+  called pod may leave           now
+  SIGTERM to Envoy               sent
+  SIGKILL to Envoy in            3.0 s
+  end of grace in                23.0 s
+  grace period                   30.0 s
+  terminationDrainDuration       not set
   waits for the last connection  no
 `);
 });

@@ -111,12 +111,13 @@ export class ProxyRun {
   }
 
   /** Waits until its output matches; gives the match. A program that has ended meanwhile is a failure with its output. */
-  said(what: RegExp): Promise<RegExpExecArray> {
-    return eventually(`output matching ${String(what)}`, () => {
+  said(what: RegExp, limit?: number): Promise<RegExpExecArray> {
+    const look = (): RegExpExecArray | undefined => {
       const found = what.exec(this.output);
       if (found === null && this.#exit !== undefined) throw new Error(`it has ended: ${this.output}`);
       return found ?? undefined;
-    }).catch((error: unknown) => {
+    };
+    return eventually(`output matching ${String(what)}`, look, limit).catch((error: unknown) => {
       throw new Error(`${String(error)}\n${this.output}`, { cause: error });
     });
   }

@@ -13,6 +13,8 @@ export interface StaticOptions {
   readonly adminPath?: string;
   /** HCM drain_timeout, for example "0.1s". */
   readonly drainTimeout?: string;
+  /** A listener filter reads the first bytes of a connection on `listener` before Envoy takes it for one. */
+  readonly inspects?: boolean;
 }
 
 const address = (host: string, port: number) => ({ socket_address: { address: host, port_value: port } });
@@ -57,6 +59,18 @@ function listener(name: string, host: string, port: number, routes: readonly obj
   };
 }
 
+const tlsInspector = {
+  listener_filters_timeout: "60s",
+  listener_filters: [
+    {
+      name: "envoy.filters.listener.tls_inspector",
+      typed_config: {
+        "@type": "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector",
+      },
+    },
+  ],
+};
+
 export function staticBootstrap(options: StaticOptions): object {
   const { listener: main, readiness, prometheus, adminPort, outbound } = options;
   const all = (to: string) => [{ match: { prefix: "/" }, route: { cluster: to, timeout: "0s" } }];
@@ -68,6 +82,7 @@ export function staticBootstrap(options: StaticOptions): object {
           {
             ...listener("main", main.listenHost ?? "127.0.0.1", main.port, all("app"), options.drainTimeout),
             ...direction("INBOUND"),
+            ...(options.inspects === true ? tlsInspector : {}),
           },
         ]
       : []),

@@ -116,6 +116,33 @@ describe("SIGTERM", () => {
     await ended();
   });
 
+  test("a caller who has connected and said nothing yet is waited for, also in a pod that nobody called before", async () => {
+    await start({ args: noStay, static: { inspects: true } });
+    const socket = connect(ports.listener, "127.0.0.1");
+    sockets.push(socket);
+    await eventually("Envoy has it, and takes it for no connection yet", async () => {
+      const { body } = await ask({ port: ports.admin }, "/stats?filter=downstream_(pre_cx_active|cx_total)$");
+      const stat = (name: string): string | undefined =>
+        new RegExp(`${ports.listener}\\.${name}: (\\d+)`).exec(body)?.[1];
+      return stat("downstream_pre_cx_active") === "1" && stat("downstream_cx_total") === "0";
+    });
+    const from = performance.now();
+    proxy.signal("SIGTERM");
+    await proxy.said(/Draining/);
+    await eventually("several counts were made", () => performance.now() > from + 1_000);
+    let heard = "";
+    socket.on("data", (text: Buffer) => {
+      heard += text.toString();
+    });
+    socket.on("error", (error) => {
+      heard += String(error);
+    });
+    socket.write("GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+    await eventually("an answer", () => heard !== "");
+    expect(heard).toMatch(/^HTTP\/1\.1 200 OK/);
+    expect(await ended()).toEqual(["Asked to stop", "Draining", ...idleEnd]);
+  });
+
   test("a second one ends the drain", async () => {
     await start();
     const { answer } = await hold();

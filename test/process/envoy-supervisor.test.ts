@@ -200,6 +200,29 @@ describe("the driver", () => {
     die();
   });
 
+  test("the clock of an end that others see is that of the first drain, whatever comes after", async () => {
+    await goLive();
+    expect(supervisor.snapshot().ending).toBeUndefined();
+    admin.counts = { active: 2, inboundActive: 1, inboundTotal: 1 };
+    const from = clock.monotonic();
+    supervisor.post({ on: "drain", reason: "POST /drain" });
+    await settle();
+    const seen = { active: 2, calledLately: true };
+    expect(supervisor.snapshot()).toMatchObject({ state: "draining", ending: { from, asked: false, seen } });
+    clock.advance(50);
+    stop();
+    expect(supervisor.snapshot()).toMatchObject({ state: "draining", ending: { from, asked: true, seen } });
+    clock.advance(40);
+    stop();
+    expect(supervisor.snapshot()).toMatchObject({
+      state: "stopping",
+      since: from + 90,
+      ending: { from, asked: true },
+    });
+    die();
+    expect(supervisor.snapshot().ending).toBeUndefined();
+  });
+
   test("a call within the last minute is remembered from the samples", async () => {
     await goLive();
     for (let seconds = 0; seconds < 120; seconds += 20) {

@@ -43,6 +43,19 @@ describe("the only Envoy dies", () => {
 });
 
 describe("the newest dies in the overlap", () => {
+  test("soon after it took over, again and again with good service in between: started at once each time", () => {
+    const story = overlapping();
+    for (let run = 2; run < 20; run += 2) {
+      story.exited(run, "SIGKILL", 2, 60_000);
+      expect(story.state).toMatchObject({ is: "starting", current: { run: run + 1 } });
+      story.live(run + 1).tell({ on: "terminated", run: run + 1 });
+      if (story.state.is === "yielding") story.exited(story.state.old.run, 0);
+      story
+        .wish()
+        .checked(run + 1, "hot-restart")
+        .live(run + 2);
+    }
+  });
   test("with kept sockets: N+2 over the dead one, what served before, and the oldest ends what it has", () => {
     const story = overlapping().exited(2, "SIGSEGV", 2, 60_000);
     expect(story.state).toMatchObject({
@@ -54,9 +67,17 @@ describe("the newest dies in the overlap", () => {
     expect(story.did).toEqual(["end-stand-in", "start 3 over kept-sockets, before", "await-live 3", "arm 3 let-go"]);
     story.live(3);
     expect(story.state).toMatchObject({ is: "yielding", current: { run: 3 }, old: { run: 1 } });
+    expect(story.tell({ on: "terminated", run: 3 }).did).toEqual(["end-stand-in"]);
     expect(story.timer(1, "old-end", 15_000).did).toEqual(["signal 1 SIGTERM", "arm 1 kill"]);
     expect(story.timer(1, "kill", 5_000).did).toEqual(["signal 1 SIGKILL", "arm 1 kill"]);
     expect(story.exited(1, "SIGKILL").state).toMatchObject({ is: "live", current: { run: 3 } });
+  });
+  test("the oldest is gone before the new one says Terminate: we answer on until it does", () => {
+    const story = overlapping().exited(2, "SIGKILL", 2, 60_000).live(3).exited(1, 0);
+    expect(story.state).toMatchObject({ is: "overlap", current: { run: 3 }, parent: undefined });
+    expect(story.did).toEqual(["arm 3 parent-end"]);
+    expect(story.tell({ on: "terminated", run: 3 }).did).toEqual(["end-stand-in"]);
+    expect(story.state.is).toBe("live");
   });
   test("without: the same epoch over the old one, within a time", () => {
     const story = overlapping().exited(2, "SIGKILL", 0, 60_000);
@@ -155,4 +176,24 @@ describe("the admin is silent", () => {
   test("of one that lost it to a dead child: that is known", () => {
     expect(initializing().exited(2, 1).mended(1).tell({ on: "silent", run: 1 }).state.is).toBe("live");
   });
+});
+
+describe("a parent that hangs while its child initializes", () => {
+  test("is found silent when the child has been given up: another one takes its place, and it is ended soon", () => {
+    const story = initializing().timer(2, "live", 20_000).exited(2, "SIGKILL").mended(1, true, false);
+    story.tell({ on: "silent", run: 1 });
+    expect(story.state).toMatchObject({ is: "trial", fresh: { run: 3, lineage: 1 }, restart: { cause: "hung" } });
+    story.live(3).timer(3, "probation", 5_000);
+    expect(story.state.is).toBe("yielding");
+    expect(story.effects).toContainEqual({ run: "arm", of: 1, timer: "old-end", after: 5_000 });
+  });
+});
+
+test("nothing can be started any more while an old one ends what it has: it gets its time", () => {
+  const story = overlapping().exited(2, "SIGSEGV", 2, 60_000);
+  const error = new Error("no such file");
+  for (let run = 3; story.state.is === "starting" && run < 20; run += 1)
+    story.tell({ on: "not-started", run, error }).timer(run, "backoff", 1_000);
+  expect(story.state).toMatchObject({ is: "draining", current: { run: 1 } });
+  expect(story.exited(1, 0).outcome).toMatchObject({ how: "not-started" });
 });

@@ -51,6 +51,8 @@ export function lawOfSignal(
 
 /** What must hold after every event. */
 export function brokenLaws(world: World): string | undefined {
+  // Whoever stands in listens, and that costs.
+  if (world.state.is === "live" && world.standIn !== undefined) return "somebody is stood in for, and nobody needs it";
   return lawOfRecords(world) ?? lawOfWishes(world) ?? lawOfWaiting(world) ?? lawOfTheEnd(world);
 }
 

@@ -206,7 +206,8 @@ export class World {
       if (!proc.stuck)
         list.push([proc.told === "" ? 1 : 8, () => this.die(proc, this.#exit(proc), this.#draw(9) === 8)]);
     }
-    if (state.is === "live" || state.is === "overlap") list.push([3, () => this.#keep()]);
+    const yields = state.is === "yielding" && state.old.lineage !== state.current.lineage;
+    if (state.is === "live" || state.is === "overlap" || yields) list.push([3, () => this.#keep()]);
     const { standIn, trial } = this;
     if (standIn !== undefined) list.push([3, () => this.post({ on: "terminated", run: standIn })]);
     if (trial !== undefined) list.push([1, () => this.post({ on: "unfit", run: trial, why: "bad answers" })]);

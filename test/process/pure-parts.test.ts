@@ -22,9 +22,15 @@ test("connections by listener: ours, internal, worker and admin ones do not coun
     "listener.admin.main_thread.downstream_cx_active: 1",
     "listener.envoy_internal_main.downstream_cx_active: 9",
     "something.else: 4",
+    // Callers whose first bytes the listener filters wait for.
+    "listener.[__]_8443.downstream_pre_cx_active: 2",
+    "listener.0.0.0.0_15001.downstream_pre_cx_active: 1",
+    "listener.0.0.0.0_15021.downstream_pre_cx_active: 3",
+    "listener.admin.downstream_pre_cx_active: 1",
+    "listener.[__]_8443.downstream_pre_cx_timeout: 8",
   ].join("\n");
   const roles = { own: new Set([15021, 15090]), outbound: new Set([15001]) };
-  expect(countConnections(text, roles)).toEqual({ active: 7, inboundActive: 3, inboundTotal: 44 });
+  expect(countConnections(text, roles)).toEqual({ active: 10, inboundActive: 5, inboundTotal: 44 });
 });
 
 describe("called lately", () => {

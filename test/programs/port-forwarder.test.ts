@@ -1,6 +1,6 @@
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeEach, describe, expect, test } from "vitest";
 import { AdminPort } from "../../src/agent/admin-port.ts";
 import { noLog } from "../../src/foundation/log.ts";
 import { forwardPort, type PortForwarder } from "../../src/system/port-forwarder.ts";
@@ -15,6 +15,7 @@ const sockets = new Set<Socket>();
 let port: number;
 let forwarder: PortForwarder | undefined;
 
+afterAll(() => folder.done());
 beforeEach(async () => {
   [port = 0] = await freePorts(1);
 });

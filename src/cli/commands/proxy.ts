@@ -15,7 +15,7 @@ export const proxyCommand: Command = {
   ownProblems: true,
   signals: "own",
   exitCodes: [
-    [1, "Envoy ended by itself"],
+    [1, "Envoy died more often than its budget allows, or while it was drained without a stop"],
     [69, "something needed is missing: the Envoy binary, a port, a directory"],
     [70, "internal error"],
   ],

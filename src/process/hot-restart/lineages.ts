@@ -2,7 +2,7 @@ import { describeError } from "../../foundation/errors.ts";
 import type { Log } from "../../foundation/log.ts";
 import { ensureDirectory, listFolder, removeFile, writeWhole } from "../../system/files.ts";
 import { abandonedFolders, type PrivateFolder, privateFolder } from "../../system/private-folder.ts";
-import { type Lineage, LONGEST_PREFIX } from "./names.ts";
+import { allSocketNames, type Lineage, LONGEST_PREFIX } from "./names.ts";
 import { checkSharedMemory, readSharedMemory, removeSharedMemory } from "./shared-memory.ts";
 
 export interface LineagesDeps {
@@ -68,9 +68,8 @@ export class Lineages {
     const known = this.#known.get(lineage);
     if (known !== undefined) return known;
     const made = { prefix: `${this.#folder.path}/e${lineage % 100}`, baseId: this.#baseIdFor(lineage) };
-    const note = `${this.#folder.path}/base-id-${made.baseId}`;
     // For the life after this one, should this one not come to its end.
-    this.#quietly(() => writeWhole(note, "", 0o600));
+    this.#quietly(() => writeWhole(noteOf(made), "", 0o600));
     this.#known.set(lineage, made);
     return made;
   }
@@ -95,6 +94,17 @@ export class Lineages {
   /** The admin socket of every Envoy of a lineage; the first one has the address of its bootstrap. */
   adminPath(lineage: number): string | undefined {
     return lineage === 0 || this.#folder === undefined ? undefined : `${this.#folder.path}/admin-${lineage % 100}`;
+  }
+
+  /** Its last Envoy is dead and no other will have it: nothing of it stays. A base-id is a file in memory each. */
+  retire(lineage: number): void {
+    const known = this.#known.get(lineage);
+    if (known === undefined) return;
+    this.#known.delete(lineage);
+    const admin = this.adminPath(lineage);
+    const files = [noteOf(known), ...allSocketNames(known), ...(admin === undefined ? [] : [admin])];
+    this.#quietly(() => removeSharedMemory(this.#place(known.baseId)));
+    for (const file of files) this.#quietly(() => removeFile(file));
   }
 
   /** The end: no Envoy of ours is alive. */
@@ -140,6 +150,9 @@ export class Lineages {
     }
   }
 }
+
+/** Beside the sockets. */
+const noteOf = ({ prefix, baseId }: Lineage): string => prefix.replace(/[^/]*$/, `base-id-${baseId}`);
 
 function namesIn(folder: string): readonly string[] {
   try {

@@ -47,7 +47,8 @@ export function recover(death: Death, now: Millis, ledger: Ledger, limits: Lifec
   const outcome: Outcome = { how: "died", epoch: dead.epoch, beforeLive: !wasLive, exit: facts.exit };
   // The very first configuration is refused for good: no second look makes it better.
   if (!ledger.everLive && (cause === "config-refused" || cause === "cannot-exec")) return finish(outcome);
-  const ranFor = dead.liveAt === undefined ? 0 : now - dead.liveAt;
+  // A child of a hot restart that dies at once ends a long good run, not a loop.
+  const ranFor = wasLive && ledger.servesSince !== undefined ? now - ledger.servesSince : 0;
   const noted = noteCrash(ledger.book, { cause, at: now, ranFor, jitter: facts.jitter });
   const next: Ledger = { ...ledger, book: noted.book };
   const said = tell("warn", "Envoy died", {

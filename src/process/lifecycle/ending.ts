@@ -158,7 +158,8 @@ function stopDraining(state: StateOf<"draining">, event: EventOf<"stop">, now: M
     const stop: Stop = {
       ...(state.stop ?? { reason: event.reason }),
       drain: false,
-      at: now,
+      // The pod's grace period goes on counting from there.
+      at: state.since,
     };
     return endEnvoys([state.current, ...state.others], stop, state.ledger, limits);
   }

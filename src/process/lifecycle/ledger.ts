@@ -19,6 +19,7 @@ export const cleanLedger: Ledger = {
   runs: 0,
   lineages: 0,
   everLive: false,
+  servesSince: undefined,
   toDrain: undefined,
 };
 

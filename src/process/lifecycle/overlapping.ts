@@ -7,6 +7,7 @@ import {
   type Effect,
   type EpochRecord,
   type EventOf,
+  type Ledger,
   type LifecycleLimits,
   type Row,
   type StateOf,
@@ -21,6 +22,17 @@ import {
 const GRACE: Millis = 5_000;
 /** An exit of the parent this close to its time was asked for by the child. */
 const ABOUT: Millis = 1_000;
+
+/** An Envoy that adopted sockets from us tells its parent to end one second after LIVE. */
+const STOOD_IN: Millis = 6_000;
+
+/** It serves, and still asks its dead parent, which is us, until it says Terminate. */
+export function underUs(current: EpochRecord, now: Millis, ledger: Ledger): Step {
+  return {
+    next: { is: "overlap", current, parent: undefined, until: now + STOOD_IN, ledger },
+    effects: [{ run: "arm", of: current.run, timer: "parent-end", after: STOOD_IN }],
+  };
+}
 
 function someoneDied(state: StateOf<"overlap">, event: EventOf<"exited">, now: Millis, limits: LifecycleLimits): Step {
   const { current, parent, ledger } = state;

@@ -37,7 +37,7 @@ function takeOver(state: StateOf<"initializing">, event: EventOf<"live">, now: M
   const entry = { at: now, cause: child.cause, epoch: child.epoch, took, why: "", outcome: "done" } as const;
   const done = { is: "restarted", by: "hot-restart", epoch: child.epoch, took } as const;
   const until = now + limits.parentShutdown;
-  const { ledger } = state;
+  const ledger = restart === undefined ? { ...state.ledger, servesSince: now } : state.ledger;
   const next = { is: "overlap", current, parent, until, ledger } as const;
   const overlapping: Step = {
     next,

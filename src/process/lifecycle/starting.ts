@@ -3,11 +3,13 @@ import { noteCrash } from "../crash-book.ts";
 import { recover, recovered, startNow } from "./crash.ts";
 import { drainAndStop, drainOnly, endEnvoys, finish } from "./ending.ts";
 import { queueRestart, rememberDrain, serve } from "./ledger.ts";
+import { underUs } from "./overlapping.ts";
 import {
   after,
   type Effect,
   type EventOf,
   type LifecycleLimits,
+  type Outcome,
   type Row,
   type StateOf,
   type Step,
@@ -21,7 +23,7 @@ import {
 function goLive(state: StateOf<"starting">, event: EventOf<"live">, now: Millis, limits: LifecycleLimits): Step {
   if (event.run !== state.current.run) return stay(state);
   const current = { ...state.current, liveAt: now };
-  const ledger = { ...state.ledger, everLive: true };
+  const ledger = { ...state.ledger, everLive: true, servesSince: now };
   const took = Math.round(now - current.startedAt);
   const effects: Effect[] = [
     tell("info", "Envoy is live", { epoch: current.epoch, tookMs: took }),
@@ -32,27 +34,16 @@ function goLive(state: StateOf<"starting">, event: EventOf<"live">, now: Millis,
     const members = [current, ...(state.older === undefined ? [] : [state.older])] as const;
     return after(effects, drainOnly(members, ledger.toDrain, now, ledger));
   }
-  if (state.older !== undefined) return after(effects, yieldTo(state, current, now, limits));
-  if (state.over === "nobody") return after(effects, serve(current, ledger));
-  // It still asks its parent, which is us, until it says Terminate.
-  const until = now + STOOD_IN;
-  const end: Effect = { run: "arm", of: current.run, timer: "parent-end", after: STOOD_IN };
-  return { next: { is: "overlap", current, parent: undefined, until, ledger }, effects: [...effects, end] };
+  const stoodIn = state.over === "kept-sockets";
+  if (state.older !== undefined) return after(effects, yieldTo({ current, old: state.older, stoodIn, ledger }, limits));
+  return after(effects, stoodIn ? underUs(current, now, ledger) : serve(current, ledger));
 }
 
-/** An Envoy that adopted sockets from us is told to end its parent one second after LIVE. */
-const STOOD_IN: Millis = 6_000;
-
 /** The older one ends what it has; then it goes. */
-function yieldTo(
-  { older, ledger }: StateOf<"starting">,
-  current: StateOf<"starting">["current"],
-  _now: Millis,
-  limits: LifecycleLimits,
-): Step {
-  if (older === undefined) return serve(current, { ...ledger, everLive: true });
+function yieldTo(state: Omit<StateOf<"yielding">, "is" | "told">, limits: LifecycleLimits): Step {
+  const { old: older } = state;
   return {
-    next: { is: "yielding", current, old: older, told: "to-drain", ledger: { ...ledger, everLive: true } },
+    next: { is: "yielding", told: "to-drain", ...state },
     effects: [
       { run: "count-connections", of: older },
       { run: "arm", of: older.run, timer: "old-end", after: limits.parentShutdown },
@@ -84,7 +75,12 @@ function notStarted(
   if (over === "kept-sockets")
     return after([said, { run: "drop-sockets" }], startNow(plan, older, now, ledger, limits));
   const { book, patience } = noteCrash(ledger.book, { cause: "cannot-exec", at: now, ranFor: 0, jitter: 0 });
-  if (patience.spent) return after([said], finish({ how: "not-started", epoch: current.epoch, error: event.error }));
+  if (patience.spent) {
+    const because: Outcome = { how: "not-started", epoch: current.epoch, error: event.error };
+    if (older === undefined) return after([said], finish(because));
+    const stop: Stop = { reason: "Envoy cannot be started", drain: true, at: now, because };
+    return after([said], drainAndStop([older], stop, now, { ...ledger, book }, limits));
+  }
   // Nothing has run, so nothing may be tried again in the same turn.
   const wait = Math.max(patience.wait, 200);
   return {

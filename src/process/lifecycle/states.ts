@@ -42,6 +42,8 @@ export interface Ledger {
   readonly runs: number;
   readonly lineages: number;
   readonly everLive: boolean;
+  /** Since when somebody has served without a crash in between, whichever epoch. */
+  readonly servesSince: Millis | undefined;
   /** POST /drain came while nobody served: the reason. Whoever serves next drains at once. */
   readonly toDrain: string | undefined;
 }
@@ -178,6 +180,8 @@ export type LifecycleState =
       /** Drains: of another lineage, or its child is dead. */
       readonly old: EpochRecord;
       readonly told: "to-drain" | "to-end" | "killed";
+      /** `current` adopted kept sockets, and asks us as its parent until it says Terminate. */
+      readonly stoodIn: boolean;
     })
   | (Carried & {
       readonly is: "draining";

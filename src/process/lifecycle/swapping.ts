@@ -2,6 +2,7 @@ import type { Millis } from "../../foundation/time.ts";
 import { recover } from "./crash.ts";
 import { drainOnly, stopServing } from "./ending.ts";
 import { answer, enqueue, nextRecord, overtaken, queueRestart, record, serve, withoutQueue } from "./ledger.ts";
+import { underUs } from "./overlapping.ts";
 import {
   after,
   type Effect,
@@ -25,6 +26,8 @@ import {
 
 /** The old one is looked at so often while its connections end. */
 const LOOK: Millis = 500;
+/** A hung one still has its share of new connections, and may answer none of them. */
+const HUNG_DRAIN: Millis = 5_000;
 
 export function startTrial(
   current: EpochRecord,
@@ -106,7 +109,8 @@ function trialTimer(state: StateOf<"trial">, event: EventOf<"timer">, now: Milli
     return giveUp(state, `it was not live within ${Math.round(limits.liveWithin / 1_000)} s`, limits);
   if (event.timer !== "probation") return stay(state);
   const accepted = accept(state, now, current);
-  return after(accepted.effects, yieldTo(accepted.next, current, limits));
+  const patience = state.restart.cause === "hung" ? Math.min(HUNG_DRAIN, limits.parentShutdown) : limits.parentShutdown;
+  return after(accepted.effects, yieldTo(accepted.next, current, patience));
 }
 
 /** It serves from now on; `old` is undefined when there is none any more. */
@@ -120,16 +124,16 @@ function accept({ fresh, restart, ledger }: StateOf<"trial">, now: Millis, old: 
   ];
   return old === undefined
     ? after(effects, serve(fresh, ledger))
-    : { next: { is: "yielding", current: fresh, old, told: "to-drain", ledger }, effects };
+    : { next: { is: "yielding", current: fresh, old, told: "to-drain", stoodIn: false, ledger }, effects };
 }
 
-function yieldTo(next: Step["next"], old: EpochRecord, limits: LifecycleLimits): Step {
+function yieldTo(next: Step["next"], old: EpochRecord, patience: Millis): Step {
   return {
     next,
     effects: [
       { run: "drain-listeners", of: old, skipExit: false, atOnce: true },
       { run: "arm", of: old.run, timer: "drain-poll", after: LOOK },
-      { run: "arm", of: old.run, timer: "old-end", after: limits.parentShutdown },
+      { run: "arm", of: old.run, timer: "old-end", after: patience },
     ],
   };
 }
@@ -196,10 +200,16 @@ function oneLeft(state: StateOf<"yielding">, event: EventOf<"exited">, now: Mill
   const { current, old, ledger } = state;
   if (event.run === old.run) {
     const said = tell("info", "The old Envoy has ended", { epoch: old.epoch });
-    return after([said], serve(current, ledger));
+    return after([said], state.stoodIn ? underUs(current, now, ledger) : serve(current, ledger));
   }
   if (event.run !== current.run) return stay(state);
   return recover({ dead: current, facts: event, older: old, wasNew: false, overKept: false }, now, ledger, limits);
+}
+
+/** The one that serves had adopted our sockets, and needs nobody in its parent's place any more. */
+function terminated(state: StateOf<"yielding">, event: EventOf<"terminated">): Step {
+  if (event.run !== state.current.run || !state.stoodIn) return stay(state);
+  return { next: { ...state, stoodIn: false }, effects: [{ run: "end-stand-in" }] };
 }
 
 /** Its last connection is gone. */
@@ -250,7 +260,7 @@ export const yielding: Row<"yielding"> = {
   restart: queueRestart,
   checked: stay,
   mended: stay,
-  terminated: stay,
+  terminated,
   silent: stay,
   unfit: stay,
   stop: stopYielding,

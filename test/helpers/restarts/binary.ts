@@ -32,6 +32,11 @@ export class Binary {
     return join(this.#folder.path, name);
   }
 
+  /** An empty file beside it. */
+  create(name: string): void {
+    writeFileSync(this.beside(name), "");
+  }
+
   done(): Promise<void> {
     this.#folder.done();
     return Promise.resolve();

@@ -45,6 +45,18 @@ describe("the names of a lineage", () => {
     made.remove();
     expect(readdirSync(ours)).toEqual([]);
   });
+  test("a lineage whose last Envoy is dead leaves nothing behind, and the others stay", () => {
+    const made = opened();
+    const [first, second] = [made.of(0), made.of(1)];
+    const folder = join(first?.prefix ?? "", "..");
+    for (const one of [first, second]) writeFileSync(shared(one?.baseId ?? 0), "");
+    writeFileSync(`${second?.prefix}_parent_${(second?.baseId ?? 0) * 10}`, "");
+    writeFileSync(made.adminPath(1) ?? "", "");
+    made.retire(1);
+    expect(readdirSync(folder)).toEqual([`base-id-${first?.baseId}`]);
+    expect(readdirSync(memory)).toHaveLength(1);
+    expect(made.of(0)).toEqual(first);
+  });
   test("the first one has the admin of its bootstrap, each later one a socket of its own", () => {
     const made = opened();
     expect(made.adminPath(0)).toBeUndefined();
