@@ -14,7 +14,14 @@ describe("nobody notices", () => {
     const rig = await RestartRig.start({}, keep);
     await rig.keeps();
     const load = await rig.load();
-    for (let epoch = 1; epoch <= 3; epoch++) {
+    const held = ask({ port: rig.ports.listener }, "/hold");
+    await eventually("a request that takes longer", () => rig.app.held() === 1);
+    expect((await rig.command("--wait")).code).toBe(0);
+    rig.app.release();
+    // It was begun on the old one, which ends what it has.
+    expect(await held).toMatchObject({ status: 200, body: "released\n" });
+    await rig.untilAlone();
+    for (let epoch = 2; epoch <= 3; epoch++) {
       expect((await rig.restart()).said).toMatch(new RegExp(`^hot restart done: epoch ${epoch} serves, took`));
     }
     const report = await load.stop();

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { eventually } from "../helpers/eventually.ts";
 import type { Load, LoadEntry, LoadReport } from "../helpers/load/load.ts";
+import { ask } from "../helpers/proxy.ts";
 import { descriptorsOf, zombiesBelow } from "../helpers/restarts/leaks.ts";
 import { PARENT_SHUTDOWN } from "../helpers/restarts/restarts.ts";
 import { RestartRig } from "../helpers/restarts/rig.ts";
@@ -8,6 +9,7 @@ import { faults } from "./faults.ts";
 import { Random } from "./random.ts";
 import { type Facts, type Sample, tallyText, verdict } from "./report.ts";
 import { SoakScene } from "./scene.ts";
+import { READINESS } from "./windows.ts";
 
 /** Longer than a hang is left alone (20 s), a probation and an overlap together. */
 const QUIET_WITHIN = 90_000;
@@ -58,18 +60,25 @@ async function run(rig: RestartRig, minutes: number, seed: number): Promise<Fact
 
 /** A little of everything; slow answers so that something is always in flight. */
 function entriesOf(rig: RestartRig): readonly LoadEntry[] {
-  const { listener: port } = rig.ports;
+  const { listener: port, status } = rig.ports;
   return [
     ...rig.entries(15),
     { name: "slow keep-alive", kind: "keep-alive", port, path: "/slow", clients: 1, pause: 15 },
     { name: "slow http2", kind: "http2", port, path: "/slow", clients: 1, pause: 15 },
+    { name: READINESS, kind: "new-connection", port: status, path: "/healthz/ready", clients: 1, pause: 100 },
   ];
 }
 
 /** One Envoy alone, its listen sockets kept, and new requests go well. */
 async function quiet({ rig }: SoakScene, load: Load): Promise<void> {
-  await rig.untilAlone(QUIET_WITHIN);
-  await rig.untilReady();
+  await eventually(
+    "one Envoy, alone, and ready",
+    async () => {
+      await rig.untilAlone(QUIET_WITHIN);
+      return (await ask({ port: rig.ports.status }, "/healthz/ready")).status === 200;
+    },
+    QUIET_WITHIN,
+  );
   await rig.keeps(rig.ports.listener);
   const before = okOf(await load.tally());
   await eventually("every kind of load goes well", async () => {

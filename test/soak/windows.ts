@@ -25,11 +25,17 @@ const LATE = 150;
 /** And an answer or a reset takes this long to be seen by a request that was under way. */
 const SEEN_WITHIN = 3_000;
 
+/** Name of the load's entry that asks whether we are ready. */
+export const READINESS = "readiness";
+
 const cut: ReadonlySet<FailureKind> = new Set(["reset", "truncated"]);
 
 /** Whether the window explains the failure. */
-export function explains({ what, from, to }: Window, { what: kind, began, failed }: LoadFailure): boolean {
+export function explains({ what, from, to }: Window, failure: LoadFailure): boolean {
+  const { what: kind, began, failed } = failure;
   const end = to ?? Number.POSITIVE_INFINITY;
+  // We say so truthfully while nobody serves; through a restart and a swap we are ready.
+  if (failure.entry === READINESS) return failed >= from - LATE && began <= end + LATE;
   if (what === "outage") return failed >= from - LATE && began <= end + LATE;
   if (what === "standing") return (cut.has(kind) || kind === "timed-out") && failed >= from && began <= end + LATE;
   return cut.has(kind) && began <= from + LATE && failed >= from - LATE && failed <= from + SEEN_WITHIN;
