@@ -8,7 +8,7 @@ import { createWorkloadIdentity, type WorkloadIdentity } from "../../src/identit
 import { realClock } from "../../src/system/clock.ts";
 import { eventually } from "../helpers/eventually.ts";
 import { root, temporaryFolder } from "../helpers/paths.ts";
-import { ask, drawPorts, type Ports, ProxyRun, portSettings } from "../helpers/proxy.ts";
+import { ask, drawPorts, type Ports, type ProxyOptions, ProxyRun, portSettings } from "../helpers/proxy.ts";
 import { type World, world } from "../identity/harness.ts";
 import { mtlsListener } from "../sds/real-envoy.ts";
 
@@ -18,7 +18,11 @@ export interface Whole {
   readonly ports: Ports;
   readonly resources: string;
   /** Starts the proxy; several may be started one after the other. */
-  start(env?: Record<string, string>, args?: readonly string[]): ProxyRun;
+  start(
+    env?: Readonly<Record<string, string | undefined>>,
+    args?: readonly string[],
+    more?: Pick<ProxyOptions, "files" | "program">,
+  ): ProxyRun;
   ready(): Promise<{ readonly status: number; readonly body: string }>;
   /** What the newest proxy holds now. */
   held(): Promise<Held>;
@@ -53,13 +57,14 @@ export const resourcesOf = (listener: object): string =>
     ],
   });
 
-export async function whole(): Promise<Whole> {
+export async function whole(options: Parameters<typeof world>[0] = {}): Promise<Whole> {
   const ports = await drawPorts();
   const folder = temporaryFolder("resources");
   writeFileSync(join(folder.path, "all.json"), resourcesOf(mtlsListener(ports.listener)));
   const w = await world({
     resources: folder.path,
     descriptors: () => readFileSync(join(root, "dist/envoy-descriptors.json"), "utf8"),
+    ...options,
   });
   const ends: (() => Promise<void>)[] = [];
   let newest: ProxyRun | undefined;
@@ -69,9 +74,10 @@ export async function whole(): Promise<Whole> {
     world: w,
     ports,
     resources: join(folder.path, "all.json"),
-    start(env = {}, args = []) {
+    start(env = {}, args = [], more = {}) {
       const settings = portSettings(ports);
       const run = new ProxyRun({
+        ...more,
         args: [
           ...settings.args,
           "--discoveryAddress",
@@ -90,6 +96,7 @@ export async function whole(): Promise<Whole> {
         files: {
           "var/run/secrets/istio/root-cert.pem": w.plane.rootCertificate(),
           "var/run/secrets/tokens/istio-token": "a-token",
+          ...more.files,
         },
       });
       ends.push(() => run.done());
@@ -156,6 +163,8 @@ export interface MtlsAnswer {
   readonly status: number;
   readonly serial: string;
   readonly uri: string;
+  /** The server's key: "secp384r1", "RSA 3072". */
+  readonly key: string;
   /** Our end of the connection: the same number means the same connection. */
   readonly localPort: number;
 }
@@ -183,8 +192,9 @@ export function mtls(port: number, client: WorkloadIdentity, agent?: Agent): Pro
         const socket = answer.socket as TLSSocket;
         const peer = socket.getPeerCertificate();
         const localPort = socket.localPort ?? 0;
+        const key = peer.asn1Curve ?? `RSA ${peer.bits}`;
         const [serial, uri] = [peer.serialNumber?.toLowerCase() ?? "", peer.subjectaltname ?? ""];
-        answer.resume().once("end", () => resolve({ status: answer.statusCode ?? 0, serial, uri, localPort }));
+        answer.resume().once("end", () => resolve({ status: answer.statusCode ?? 0, serial, uri, key, localPort }));
       },
     );
     sent.once("timeout", () => sent.destroy(new Error("no answer in time")));

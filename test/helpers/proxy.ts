@@ -58,6 +58,8 @@ export interface ProxyOptions {
   readonly bootstrap?: object;
   /** Files below the working directory, by relative path. */
   readonly files?: Readonly<Record<string, string>>;
+  /** Another copy of the program than this checkout's. */
+  readonly program?: string;
 }
 
 /** A running `pilotfish proxy` in a working directory of its own. */
@@ -74,7 +76,14 @@ export class ProxyRun {
       options.bootstrap === undefined
         ? []
         : ["--customConfigFile", this.write("custom.json", JSON.stringify(options.bootstrap))];
-    const words = [...(options.prefix ?? []), pilotfish, "proxy", "sidecar", ...custom, ...(options.args ?? [])];
+    const words = [
+      ...(options.prefix ?? []),
+      options.program ?? pilotfish,
+      "proxy",
+      "sidecar",
+      ...custom,
+      ...(options.args ?? []),
+    ];
     const [file = pilotfish, ...rest] = words;
     this.child = spawn(file, rest, {
       cwd: this.folder.path,

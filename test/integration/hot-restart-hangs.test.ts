@@ -20,7 +20,7 @@ test("the parent hung in the drain: found, killed and answered for; its child is
   const story = run.story();
   run.kill(old.pid, "SIGSTOP");
   const hung = preciseNow();
-  await story.says(/The old Envoy hangs and is killed/, /we answer in its place/, /The new Envoy is alone/);
+  await story.saysLate(/The old Envoy hangs and is killed/, /we answer in its place/, /The new Envoy is alone/);
   expect(await run.untilAlone()).toMatchObject({ epoch: newest.epoch, pid: newest.pid });
   await run.nextRestartWorks();
   expectOnlyOlder(await load.stop(), hung);
@@ -33,7 +33,7 @@ test("a main thread that hangs while its workers serve: said, swapped, and the h
   const { pid } = await run.untilAlone();
   const story = run.story();
   held = await holdMainThread(pid);
-  await story.says(/Envoy's admin is silent: another Envoy takes its place/);
+  await story.saysLate(/Envoy's admin is silent: another Envoy takes its place/);
   const before = await load.tally();
   expect(before.failures(), "its workers serve").toEqual([]);
   await story.says(/The new Envoy is on probation/, /The new Envoy has taken over.*cause=hung/);

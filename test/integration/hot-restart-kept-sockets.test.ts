@@ -57,7 +57,10 @@ test("no shared memory: said once; after a death Envoy is simply started again, 
   const prefix = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs -o ro none /dev/shm; exec "$@"', "sh"];
   run = await FaultRun.startWithoutKeeping({ prefix, args: ["--probation", "1s"] });
   await run.proxy.said(/Hot restart is off; a restart will be a swap.*shared memory cannot be used/);
+  const load = await run.load();
   await plainRestart(run);
+  // What the other tests look for and don't find is there when nobody keeps the sockets.
+  expect((await load.stop()).count("refused")).toBeGreaterThan(0);
   const story = run.story();
   run.proxy.signal("SIGHUP");
   await story.says(

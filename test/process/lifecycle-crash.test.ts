@@ -197,3 +197,9 @@ test("nothing can be started any more while an old one ends what it has: it gets
   expect(story.state).toMatchObject({ is: "draining", current: { run: 1 } });
   expect(story.exited(1, 0).outcome).toMatchObject({ how: "not-started" });
 });
+
+test("the newest hangs while we answer for its dead parent: another one takes its place", () => {
+  const story = overlapping().exited(1, "SIGKILL").tell({ on: "silent", run: 2 });
+  expect(story.did[0]).toBe("end-stand-in");
+  expect(story.state).toMatchObject({ is: "trial", current: { run: 2, adminLost: true }, restart: { cause: "hung" } });
+});

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { eventually } from "../helpers/eventually.ts";
 import type { Load, LoadEntry, LoadReport } from "../helpers/load/load.ts";
+import { ask } from "../helpers/proxy.ts";
 import { descriptorsOf, zombiesBelow } from "../helpers/restarts/leaks.ts";
 import { PARENT_SHUTDOWN } from "../helpers/restarts/restarts.ts";
 import { RestartRig } from "../helpers/restarts/rig.ts";
@@ -70,8 +71,14 @@ function entriesOf(rig: RestartRig): readonly LoadEntry[] {
 
 /** One Envoy alone, its listen sockets kept, and new requests go well. */
 async function quiet({ rig }: SoakScene, load: Load): Promise<void> {
-  await rig.untilAlone(QUIET_WITHIN);
-  await rig.untilReady();
+  await eventually(
+    "one Envoy, alone, and ready",
+    async () => {
+      await rig.untilAlone(QUIET_WITHIN);
+      return (await ask({ port: rig.ports.status }, "/healthz/ready")).status === 200;
+    },
+    QUIET_WITHIN,
+  );
   await rig.keeps(rig.ports.listener);
   const before = okOf(await load.tally());
   await eventually("every kind of load goes well", async () => {

@@ -15,6 +15,7 @@ import {
   stay,
   tell,
 } from "./states.ts";
+import { replaceHung } from "./swapping.ts";
 
 /* overlap: the child serves, its parent has closed its listeners and ends what it has, or is dead and stood in for. */
 
@@ -82,10 +83,15 @@ function parentEnd(state: StateOf<"overlap">, event: EventOf<"timer">, now: Mill
   return state.parent === undefined ? settle(state, now) : killParent(state, state.parent, "it did not end in time");
 }
 
-/** A child whose admin is silent waits for an answer of a parent that hangs: there is no time limit in Envoy. */
-function silent(state: StateOf<"overlap">, event: EventOf<"silent">): Step {
-  if (event.run !== state.current.run || state.parent === undefined) return stay(state);
-  return killParent(state, state.parent, "it does not answer its child");
+/**
+ * A child whose admin is silent waits for an answer of a parent that hangs: there is no time limit in Envoy. Where we
+ * answer in the parent's place, it hangs itself.
+ */
+function silent(state: StateOf<"overlap">, event: EventOf<"silent">, now: Millis, limits: LifecycleLimits): Step {
+  const { current, parent } = state;
+  if (event.run !== current.run) return stay(state);
+  if (parent !== undefined) return killParent(state, parent, "it does not answer its child");
+  return after([{ run: "end-stand-in" }], replaceHung(current, now, state.ledger, limits));
 }
 
 function killParent(state: StateOf<"overlap">, parent: EpochRecord, why: string): Step {

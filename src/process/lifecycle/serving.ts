@@ -8,14 +8,13 @@ import {
   type EventOf,
   type Found,
   type LifecycleLimits,
-  type Restart,
   type Row,
   type StateOf,
   type Step,
   stay,
   tell,
 } from "./states.ts";
-import { startTrial } from "./swapping.ts";
+import { replaceHung, startTrial } from "./swapping.ts";
 
 /* live and checking: one Envoy serves; a preflight touches nothing of it. */
 
@@ -37,24 +36,11 @@ function retry(state: StateOf<"live">, event: EventOf<"timer">): Step {
   return check(state.current, state.retry, state.ledger);
 }
 
-/** Its workers may still serve, its main thread does not: another one takes its place, without being asked for. */
 function silent(state: StateOf<"live">, event: EventOf<"silent">, now: Millis, limits: LifecycleLimits): Step {
   const { current, ledger } = state;
   if (event.run !== current.run || current.adminLost) return stay(state);
-  const restart: Restart = {
-    ids: [],
-    cause: "hung",
-    strategy: "swap",
-    explicit: true,
-    ignoreMemory: true,
-    since: now,
-    attempt: 0,
-  };
-  const said = tell("warn", "Envoy's admin is silent: another Envoy takes its place", { epoch: current.epoch });
-  // It is not told anything any more that it would have to answer.
-  const hung = { ...current, adminLost: true };
   const queued = state.retry === undefined ? ledger : enqueue(ledger, state.retry);
-  return after([said], startTrial(hung, restart, "proven", now, queued, limits));
+  return replaceHung(current, now, queued, limits);
 }
 
 function stop(state: StateOf<"live">, event: EventOf<"stop">, now: Millis, limits: LifecycleLimits): Step {

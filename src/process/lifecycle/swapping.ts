@@ -54,6 +54,15 @@ export function startTrial(
   };
 }
 
+/** Its workers may still serve, its main thread does not: another one takes its place, without being asked for. */
+export function replaceHung(current: EpochRecord, now: Millis, ledger: Ledger, limits: LifecycleLimits): Step {
+  const how = { ids: [], cause: "hung", strategy: "swap", explicit: true, ignoreMemory: true } as const;
+  const said = tell("warn", "Envoy's admin is silent: another Envoy takes its place", { epoch: current.epoch });
+  // It is not told anything any more that it would have to answer.
+  const hung = { ...current, adminLost: true };
+  return after([said], startTrial(hung, { ...how, since: now, attempt: 0 }, "proven", now, ledger, limits));
+}
+
 function freshLive(state: StateOf<"trial">, event: EventOf<"live">, now: Millis, limits: LifecycleLimits): Step {
   if (event.run !== state.fresh.run || state.failed !== undefined) return stay(state);
   const fresh = { ...state.fresh, liveAt: now };

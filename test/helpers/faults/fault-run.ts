@@ -3,7 +3,7 @@ import { expect } from "vitest";
 import { readSharedMemory } from "../../../src/process/hot-restart/shared-memory.ts";
 import { alive } from "../alive.ts";
 import { type App, startApp } from "../app.ts";
-import { eventually } from "../eventually.ts";
+import { eventually, patience } from "../eventually.ts";
 import { Load, type LoadEntry, type LoadFailure, type LoadReport, preciseNow } from "../load/load.ts";
 import { temporaryFolder } from "../paths.ts";
 import { ask, drawPorts, type Ports, type ProxyOptions, type ProxyRun, staticProxy } from "../proxy.ts";
@@ -179,17 +179,30 @@ export class Story {
     return Date.parse(found.split("\t")[0] ?? "");
   }
 
-  async says(...lines: readonly RegExp[]): Promise<void> {
+  says(...lines: readonly RegExp[]): Promise<void> {
+    return this.#says(patience, lines);
+  }
+
+  /** What takes its time by design: an Envoy is given 20 s before it counts as hung. */
+  saysLate(...lines: readonly RegExp[]): Promise<void> {
+    return this.#says(patience + 30_000, lines);
+  }
+
+  async #says(limit: number, lines: readonly RegExp[]): Promise<void> {
     let missing: RegExp | undefined;
-    await eventually("the story", () => {
-      let rest = this.text;
-      missing = lines.find((line) => {
-        const found = line.exec(rest);
-        rest = found === null ? rest : rest.slice(found.index + found[0].length);
-        return found === null;
-      });
-      return missing === undefined;
-    }).catch((error: unknown) => {
+    await eventually(
+      "the story",
+      () => {
+        let rest = this.text;
+        missing = lines.find((line) => {
+          const found = line.exec(rest);
+          rest = found === null ? rest : rest.slice(found.index + found[0].length);
+          return found === null;
+        });
+        return missing === undefined;
+      },
+      limit,
+    ).catch((error: unknown) => {
       throw new Error(`the log does not say ${String(missing)}:\n${this.text}`, { cause: error });
     });
   }
