@@ -28,6 +28,8 @@ export class AdminPort {
     const needed = this.#path !== undefined && this.#usual !== undefined && "port" in this.#usual;
     if (!needed) return this.close();
     if (this.#usual === undefined || !("port" in this.#usual)) return;
+    // Something has changed: perhaps the old Envoy has gone.
+    this.#forwarder?.tryNow();
     this.#forwarder ??= forwardPort(this.#usual, () => this.#path, {
       retryAfter: (again) => this.#clock.after(AGAIN, again),
       onProblem: (error) => this.#log.warn("The admin's port does not answer", { error }),

@@ -2,6 +2,8 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 
 /** Accepts on a TCP address and passes the bytes on to a unix socket, both ways. */
 export interface PortForwarder {
+  /** Whoever holds the port may have gone: tries at once. */
+  tryNow(): void;
   close(): void;
 }
 
@@ -18,11 +20,12 @@ export function forwardPort(
   hooks: { readonly retryAfter: (again: () => void) => () => void; readonly onProblem: (error: Error) => void },
 ): PortForwarder {
   const sockets = new Set<Socket>();
-  let cancelRetry: () => void = () => undefined;
+  let cancelRetry: (() => void) | undefined;
   let closed = false;
   const server: Server = createServer({ allowHalfOpen: true }, (caller) => pass(caller, to(), sockets));
   server.maxConnections = MOST_AT_ONCE;
   const listen = (): void => {
+    cancelRetry = undefined;
     if (!closed) server.listen({ host: at.host, port: at.port });
   };
   server.on("error", (error: NodeJS.ErrnoException) => {
@@ -31,9 +34,14 @@ export function forwardPort(
   });
   listen();
   return {
+    tryNow() {
+      if (cancelRetry === undefined) return;
+      cancelRetry();
+      listen();
+    },
     close() {
       closed = true;
-      cancelRetry();
+      cancelRetry?.();
       server.close();
       for (const socket of sockets) socket.destroy();
     },

@@ -16,7 +16,7 @@ const MANY = 20;
 const PAUSE = 20;
 
 /** Between the old Envoy's end and our listening in its place there may be so many ms. */
-const ADMIN_GAP = 300;
+const ADMIN_GAP = 150;
 
 const serves = (port: number): Promise<boolean> =>
   ask({ port }, "/").then(

@@ -13,7 +13,7 @@ import { rigTest } from "../helpers/restarts/rig-test.ts";
 /* Swaps of the whole program under load: a second Envoy on the same ports, on probation beside the first. */
 
 /** Between the old Envoy's end and our listening in its place there may be so many ms. */
-const ADMIN_GAP = 300;
+const ADMIN_GAP = 150;
 /** Of the rig's load. */
 const CLIENTS = 6;
 const probation = ["--probation", "3s"];

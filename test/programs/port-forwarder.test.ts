@@ -146,6 +146,22 @@ describe("the admin's port", () => {
     admin.close();
     expect(clock.pending()).toBe(0);
   });
+  test("is tried at once when Envoy's state changes: the old one may have gone", async () => {
+    const path = join(folder.path, "f");
+    await echo("swapped", { path });
+    const clock = new FakeClock();
+    const admin = new AdminPort({ host: "127.0.0.1", port }, noLog, clock);
+    await echo("envoy", { port, host: "127.0.0.1" });
+    admin.follow({ socketPath: path });
+    await eventually("it waits for the port", () => clock.pending() === 1);
+    const envoy = servers.pop();
+    for (const socket of sockets) socket.destroy();
+    await new Promise((resolve) => envoy?.close(resolve));
+    admin.follow({ socketPath: path });
+    await heard("swapped:x");
+    admin.close();
+    expect(clock.pending()).toBe(0);
+  });
   test("stays alone when the bootstrap has none, or has it on a socket", async () => {
     for (const usual of [undefined, { socketPath: "/nowhere" }]) {
       const admin = new AdminPort(usual, noLog, new FakeClock());
