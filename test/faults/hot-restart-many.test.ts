@@ -15,8 +15,8 @@ const MANY = 20;
 /** Several rigs go on at once: their clients take it slowly. */
 const PAUSE = 20;
 
-/** Between the old Envoy's end and our listening in its place there may be so many ms. */
-const ADMIN_GAP = 150;
+/** Between the old Envoy's end and our listening in its place: milliseconds, on an idle machine. */
+const ADMIN_GAP = 1_000;
 
 const serves = (port: number): Promise<boolean> =>
   ask({ port }, "/").then(
