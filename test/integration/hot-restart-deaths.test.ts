@@ -1,14 +1,14 @@
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { expectNoneFailed, expectOnlyInFlight, FaultRun } from "../helpers/faults/fault-run.ts";
 import { letGoUntil } from "../helpers/faults/holding-envoy.ts";
 
-/* Deaths around a hot restart, each once: who is killed when, who fails by it, and that the next restart works. */
+/* Deaths around a hot restart, each once: who is killed when, who fails by it, and that the next restart works. Their time is spent waiting: side by side. */
 
-let run: FaultRun;
-afterEach(() => run.done());
-
-test("a child killed before it attached, the next one after it: nobody fails, the third is good", async () => {
-  run = await FaultRun.start();
+test.concurrent("a child killed before it attached, the next one after it: nobody fails, the third is good", async ({
+  onTestFinished,
+}) => {
+  const run = await FaultRun.start();
+  onTestFinished(() => run.done());
   const load = await run.load();
   const { epoch, pid } = await run.untilAlone();
   const story = run.story();
@@ -28,8 +28,11 @@ test("a child killed before it attached, the next one after it: nobody fails, th
   await run.end();
 });
 
-test("a child killed when its workers start, right before or after it took over: 0 refused", async () => {
-  run = await FaultRun.start();
+test.concurrent("a child killed when its workers start, right before or after it took over: 0 refused", async ({
+  onTestFinished,
+}) => {
+  const run = await FaultRun.start();
+  onTestFinished(() => run.done());
   const load = await run.load();
   const { pid } = await run.untilAlone();
   const child = await run.holdChild();
@@ -45,8 +48,11 @@ test("a child killed when its workers start, right before or after it took over:
   await run.end();
 });
 
-test("the newest killed in the overlap, by a stranger: 0 refused, the old one ends what it has", async () => {
-  run = await FaultRun.start();
+test.concurrent("the newest killed in the overlap, by a stranger: 0 refused, the old one ends what it has", async ({
+  onTestFinished,
+}) => {
+  const run = await FaultRun.start();
+  onTestFinished(() => run.done());
   const load = await run.load();
   const { old, newest } = await run.overlap();
   const story = run.story();
@@ -59,8 +65,11 @@ test("the newest killed in the overlap, by a stranger: 0 refused, the old one en
   await run.end();
 });
 
-test("three deaths of the Envoy that serves: 0 refused, only what was in flight", async () => {
-  run = await FaultRun.start({ workers: 2 });
+test.concurrent("three deaths of the Envoy that serves: 0 refused, only what was in flight", async ({
+  onTestFinished,
+}) => {
+  const run = await FaultRun.start({ workers: 2 });
+  onTestFinished(() => run.done());
   const load = await run.load();
   const deaths: number[] = [];
   for (const epoch of [0, 1, 2]) {

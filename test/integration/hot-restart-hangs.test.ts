@@ -1,20 +1,15 @@
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { expectOnlyInFlight, expectOnlyOlder, FaultRun } from "../helpers/faults/fault-run.ts";
 import { holdMainThread } from "../helpers/faults/held-thread.ts";
 import { preciseNow } from "../helpers/load/load.ts";
 
-/* Envoys that hang: nobody waits for them for ever, and whoever is not on a hung one does not notice. */
+/* Envoys that hang: nobody waits for them for ever, and whoever is not on a hung one does not notice. Their time is spent waiting: side by side. */
 
-let run: FaultRun;
-let held: { readonly release: () => Promise<void> } | undefined;
-afterEach(async () => {
-  await held?.release();
-  held = undefined;
-  await run.done();
-});
-
-test("the parent hung in the drain: found, killed and answered for; its child is freed", async () => {
-  run = await FaultRun.start();
+test.concurrent("the parent hung in the drain: found, killed and answered for; its child is freed", async ({
+  onTestFinished,
+}) => {
+  const run = await FaultRun.start();
+  onTestFinished(() => run.done());
   const load = await run.load();
   const { old, newest } = await run.overlap();
   const story = run.story();
@@ -27,12 +22,16 @@ test("the parent hung in the drain: found, killed and answered for; its child is
   await run.end();
 });
 
-test("a main thread that hangs while its workers serve: said, swapped, and the hung one ended after its time", async () => {
-  run = await FaultRun.start({ args: ["--probation", "1s"] });
+test.concurrent("a main thread that hangs while its workers serve: said, swapped, and the hung one ended after its time", async ({
+  onTestFinished,
+}) => {
+  const run = await FaultRun.start({ args: ["--probation", "1s"] });
+  onTestFinished(() => run.done());
   const load = await run.load();
   const { pid } = await run.untilAlone();
   const story = run.story();
-  held = await holdMainThread(pid);
+  const held = await holdMainThread(pid);
+  onTestFinished(() => held.release());
   await story.saysLate(/Envoy's admin is silent: another Envoy takes its place/);
   const before = await load.tally();
   expect(before.failures(), "its workers serve").toEqual([]);

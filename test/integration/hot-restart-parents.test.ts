@@ -1,16 +1,16 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { CLIENTS, expectOnlyInFlight, FaultRun } from "../helpers/faults/fault-run.ts";
 import { letGoUntil } from "../helpers/faults/holding-envoy.ts";
 
-/* Parents that die or hang, and deaths of both, each once: the new Envoy must not notice, and nobody is refused. */
+/* Parents that die or hang, and deaths of both, each once: the new Envoy must not notice, and nobody is refused. Their time is spent waiting: side by side. */
 
-let run: FaultRun;
-afterEach(() => run.done());
-
-test("the parent killed in the drain: answered for, nobody on the new one fails, the next restart works", async () => {
-  run = await FaultRun.start();
+test.concurrent("the parent killed in the drain: answered for, nobody on the new one fails, the next restart works", async ({
+  onTestFinished,
+}) => {
+  const run = await FaultRun.start();
+  onTestFinished(() => run.done());
   const load = await run.load();
   const { old, newest } = await run.overlap();
   const story = run.story();
@@ -22,8 +22,11 @@ test("the parent killed in the drain: answered for, nobody on the new one fails,
   await run.end();
 });
 
-test("the parent killed while its child is held before its exec, and while it initializes: 0 refused", async () => {
-  run = await FaultRun.start();
+test.concurrent("the parent killed while its child is held before its exec, and while it initializes: 0 refused", async ({
+  onTestFinished,
+}) => {
+  const run = await FaultRun.start();
+  onTestFinished(() => run.done());
   const load = await run.load();
   const deaths: number[] = [];
   for (const moment of ["held", "attached"] as const) {
@@ -50,8 +53,11 @@ test("the parent killed while its child is held before its exec, and while it in
   await run.end();
 });
 
-test("both killed in one moment, in the overlap and while the child initializes: 0 refused", async () => {
-  run = await FaultRun.start();
+test.concurrent("both killed in one moment, in the overlap and while the child initializes: 0 refused", async ({
+  onTestFinished,
+}) => {
+  const run = await FaultRun.start();
+  onTestFinished(() => run.done());
   const load = await run.load();
   const { old, newest } = await run.overlap();
   await run.kept();
@@ -77,17 +83,20 @@ test("both killed in one moment, in the overlap and while the child initializes:
   await run.end();
 });
 
-test("a crash of what was new, in the overlap: what served before is started again, 0 refused", async () => {
-  run = await FaultRun.start();
+test.concurrent("a crash of what was new, in the overlap: what served before is started again, 0 refused", async ({
+  onTestFinished,
+}) => {
+  const run = await FaultRun.start();
+  onTestFinished(() => run.done());
   const load = await run.load();
   run.rewrite((bootstrap) => ({ ...bootstrap, stats_flush_interval: "7s" }));
   const { newest } = await run.overlap();
   const isNew = /"stats_flush_interval": ?"7s"/;
-  expect(configurationOf(newest.pid)).toMatch(isNew);
+  expect(configurationOf(run, newest.pid)).toMatch(isNew);
   const story = run.story();
   const died = run.kill(newest.pid, "SIGSEGV");
   await story.says(/Envoy died.*SIGSEGV/, /Envoy is live/, /The old Envoy has ended/);
-  const again = configurationOf((await run.untilAlone()).pid);
+  const again = configurationOf(run, (await run.untilAlone()).pid);
   expect(again).not.toMatch(isNew);
   expect(again).toContain("static_resources");
   await run.nextRestartWorks();
@@ -96,7 +105,7 @@ test("a crash of what was new, in the overlap: what served before is started aga
 });
 
 /** The bootstrap that an Envoy was started with. */
-function configurationOf(pid: number): string {
+function configurationOf(run: FaultRun, pid: number): string {
   const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
   return readFileSync(resolve(run.proxy.folder.path, words[words.indexOf("-c") + 1] ?? ""), "utf8");
 }
