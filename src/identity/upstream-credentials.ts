@@ -39,6 +39,29 @@ export function upstreamCredentials(config: ControlPlaneConfig, upstream: Upstre
   };
 }
 
+/**
+ * Whether the files hold another proof of who we are by now, for the next connection to use. False, too, when they hold
+ * none, or no roots: nothing would be won by another connection.
+ */
+export function hasNewProof(
+  used: UpstreamCredentials,
+  config: ControlPlaneConfig,
+  upstream: Upstream,
+  now: Date,
+): boolean {
+  const proofOf = ({ tls, token }: UpstreamCredentials): string => String(tls?.certificate ?? token?.text ?? "");
+  try {
+    const next = proofOf(upstreamCredentials(config, upstream, now));
+    return next !== "" && next !== proofOf(used);
+  } catch {
+    return false;
+  }
+}
+
+/** What it is that ends, for a log line. */
+export const proofName = ({ token }: UpstreamCredentials): string =>
+  token === undefined ? "client certificate" : "token";
+
 function rootsOf({ roots }: Upstream): string {
   if (roots === "SYSTEM") return systemRoots();
   for (const path of roots) {

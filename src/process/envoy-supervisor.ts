@@ -1,3 +1,4 @@
+import { describeError } from "../foundation/errors.ts";
 import { Mailbox } from "../foundation/mailbox.ts";
 import type { Millis } from "../foundation/time.ts";
 import type { HttpTarget } from "../system/http-client.ts";
@@ -226,8 +227,9 @@ export class EnvoySupervisor {
     const lineage = this.#processes.get(run)?.record.lineage;
     this.#processes.bury(run);
     this.#words.delete(run);
-    // What serves, or served until now, hands its lineage on; of another one this was the last, or one of several.
-    const needed = [servingRecord(this.#state), ...this.#processes.all().map(({ record }) => record)];
+    // What serves, or is started soon, has the lineage of those before; of another one this was the last, or one of several.
+    const next = this.#state?.is === "waiting" ? this.#state.plan : servingRecord(this.#state);
+    const needed = [next, ...this.#processes.all().map(({ record }) => record)];
     if (lineage !== undefined && needed.every((one) => one?.lineage !== lineage)) this.#deps.lineages.retire(lineage);
   }
 
@@ -314,20 +316,20 @@ export class EnvoySupervisor {
     const { inboundOnly, log } = this.#deps;
     const admin = of.adminLost ? undefined : this.#processes.get(of.run)?.admin;
     try {
-      if (atOnce) await admin?.closeListeners();
-      else await admin?.drainListeners({ inboundOnly, skipExit });
-      if (admin !== undefined) return;
+      if (admin === undefined) throw new Error("its admin is lost");
+      return atOnce ? await admin.closeListeners() : await admin.drainListeners({ inboundOnly, skipExit });
     } catch (error) {
-      // Its admin may have gone to a child that is dead: a hot restart's way is left.
-      log.debug("cannot tell Envoy by its admin to drain", { error });
-    }
-    try {
-      const told = await this.#handover.tell(of, "drain-listeners");
-      if (told !== "told" && told !== "nobody")
-        log.warn("Cannot tell Envoy to drain; its connections get their time all the same", { told });
-    } catch (error) {
+      if (atOnce || !skipExit) return this.#drainWithoutAdmin(of, error);
       log.warn("Cannot tell Envoy to drain; its connections get their time all the same", { error });
     }
+  }
+
+  /** As a child would tell it; it closes its listeners at once, which whoever is to go on listening may not. */
+  async #drainWithoutAdmin(of: EpochRecord, error: unknown): Promise<void> {
+    const told = await this.#handover.tell(of, "drain-listeners").catch(describeError);
+    if (told === "nobody") return;
+    const how = told === "told" ? "it closes its listeners at once" : "its connections get their time all the same";
+    this.#deps.log.warn("Cannot tell Envoy to drain by its admin", { epoch: of.epoch, how, error });
   }
 
   async #countConnections(of: EpochRecord): Promise<void> {

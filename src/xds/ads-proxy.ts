@@ -60,6 +60,8 @@ class ForwardingProxy implements AdsProxy {
   #loading: Promise<GrpcServer> | undefined;
   #reachable: XdsStatus["reachable"] = "unknown";
   #reason = "";
+  /** The reason is what it said over a connection, and not that there was none. */
+  #refused = false;
   #health: ApplicationHealth | undefined;
   #turnedAway = 0;
   #ids = 0;
@@ -74,7 +76,8 @@ class ForwardingProxy implements AdsProxy {
       patience: { ...defaultPatience, ...deps.patience },
       health: () => this.#health,
       stuck: { inRow: 0 },
-      onUpstream: (reason) => {
+      onUpstream: (reason, how) => {
+        this.#refused = reason !== undefined && how === undefined;
         this.#reachable = reason === undefined ? "yes" : "no";
         this.#reason = reason ?? "";
       },
@@ -113,8 +116,8 @@ class ForwardingProxy implements AdsProxy {
     const { probeUpstream } = await import("./upstream.ts");
     const error = await probeUpstream(this.#deps.config, this.#deps.clock);
     if (error !== undefined) return describeError(error);
-    // It takes connections; what it last said to the Envoy that is there counts as well.
-    return this.#reachable === "no" ? this.#reason : undefined;
+    // It takes connections, whatever hindered the last one; what it said over that to the Envoy that is there counts.
+    return this.#refused ? this.#reason : undefined;
   }
 
   async close(): Promise<void> {

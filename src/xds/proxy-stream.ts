@@ -2,7 +2,7 @@ import type { ControlPlaneConfig } from "../config/control-plane-config.ts";
 import { describeError } from "../foundation/errors.ts";
 import type { Log } from "../foundation/log.ts";
 import { type Clock, type Millis, pause } from "../foundation/time.ts";
-import { readToken } from "../identity/token.ts";
+import { hasNewProof, proofName } from "../identity/upstream-credentials.ts";
 import { begin, finish, type RawCall } from "../protocol/grpc-server.ts";
 import { grpcStatus, statusName } from "../protocol/grpc-status.ts";
 import { shortType, typeUrls } from "../protocol/names.ts";
@@ -36,8 +36,8 @@ export interface ProxyStreamDeps {
   readonly hooks: XdsHooks;
   readonly patience: Patience;
   readonly health: () => ApplicationHealth | undefined;
-  /** Tells what is known of the control plane now: undefined when all is well. */
-  readonly onUpstream: (reason: string | undefined) => void;
+  /** Tells what is known of the control plane now: undefined when all is well. "unconnected": it did not say that itself. */
+  readonly onUpstream: (reason: string | undefined, how?: "unconnected") => void;
   /** Envoy of that pid has got a response of this type. */
   readonly onReceived: (pid: number | undefined, typeUrl: string) => void;
   /** Watchdog renewals in a row, over all streams. */
@@ -156,7 +156,7 @@ export class ProxyStream {
     backoff.failed();
     metrics.upstreamFailure();
     this.#reason = `cannot reach the control plane at ${this.#address}: ${describeError(error)}`;
-    onUpstream(this.#reason);
+    onUpstream(this.#reason, "unconnected");
     // The first and then ever fewer: the reason stands in the status all the time.
     if (backoff.failures <= 3 || backoff.failures % 20 === 0)
       log.warn("cannot reach the control plane", { address: this.#address, error, failures: backoff.failures });
@@ -289,26 +289,26 @@ export class ProxyStream {
 
   /** The control plane only says that it does not accept us; that the token is too old is seen from here. */
   #explained(code: number, text: string): string {
-    const { expires } = this.#upstream?.credentials ?? {};
+    const credentials = this.#upstream?.credentials;
     const words = `${statusName(code)}: ${text}`;
-    if (code !== grpcStatus.unauthenticated || expires === undefined || expires > this.#deps.clock.wall()) return words;
-    return `token expired at ${expires.toISOString()}; ${words}`;
+    if (credentials?.expires === undefined || credentials.expires > this.#deps.clock.wall()) return words;
+    if (code !== grpcStatus.unauthenticated) return words;
+    return `${proofName(credentials)} expired at ${credentials.expires.toISOString()}; ${words}`;
   }
 
-  /** Before the token ends, and only when the file holds another one: without that nothing would be won. */
+  /** Before token or client certificate ends, and only when there is another one: without that nothing would be won. */
   #renewBeforeTokenEnd(upstream: UpstreamStream): void {
     const { clock, config, patience, log, metrics } = this.#deps;
-    const { expires, token } = upstream.credentials;
-    if (expires === undefined) return;
-    const left = expires.getTime() - clock.wall().getTime() - patience.beforeTokenEnd;
+    const { credentials } = upstream;
+    if (credentials.expires === undefined) return;
+    const left = credentials.expires.getTime() - clock.wall().getTime() - patience.beforeTokenEnd;
     const again = Math.min(30_000, patience.beforeTokenEnd);
     this.#timers.arm("token", Math.max(left, again), () => {
-      const now = token === undefined ? undefined : readToken(config.tokenPath);
-      const nothingNew = token !== undefined && (now === undefined || now.text === token.text);
-      if (nothingNew) return this.#renewBeforeTokenEnd(upstream);
-      log.info("the stream is renewed before its token ends", { stream: this.#facts.id });
+      if (!hasNewProof(credentials, config, config.xds, clock.wall())) return this.#renewBeforeTokenEnd(upstream);
+      const what = proofName(credentials);
+      log.info(`the stream is renewed before its ${what} ends`, { stream: this.#facts.id });
       metrics.upstreamTermination("cancelled");
-      this.#end(grpcStatus.unavailable, "the stream is renewed because its token ends soon");
+      this.#end(grpcStatus.unavailable, `the stream is renewed because its ${what} ends soon`);
     });
   }
 }

@@ -1,13 +1,15 @@
+import { readFileSync, writeFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { type Authority, issuePair } from "../../src/control-plane/certificate-authority.ts";
 import { finish } from "../../src/protocol/grpc-server.ts";
 import { framed } from "../../src/protocol/grpc-status.ts";
 import { discoveryResponse } from "../../src/protocol/messages.ts";
 import { paths, typeUrls } from "../../src/protocol/names.ts";
 import { eventually } from "../helpers/eventually.ts";
-import { jwt, type World, world } from "../identity/harness.ts";
+import { identity, jwt, type World, world } from "../identity/harness.ts";
 import { asks, between } from "../xds/between.ts";
 import { rememberingLog, startProxy } from "../xds/proxy-harness.ts";
-import { rawEnvoy } from "../xds/wire.ts";
+import { type RawEnvoy, rawEnvoy } from "../xds/wire.ts";
 
 let w: World;
 const ends: (() => unknown)[] = [];
@@ -119,6 +121,43 @@ describe("how a stream ends", () => {
     expect(b.calls.map(({ headers }) => headers["authorization"])).toEqual([`Bearer ${old}`, `Bearer ${fresh}`]);
   });
 
+  test("so is one before its client certificate ends, and not for the same one again", async () => {
+    writeFileSync(w.path("accepted"), "nobody's token");
+    const strict = await world({ tokenFile: w.path("accepted") });
+    ends.push(() => strict.done());
+    strict.plane.setResources([{ typeUrl: typeUrls.cluster, name: "a", value: Buffer.from("value") }]);
+    strict.writeToken("");
+    const clientCertificate = { certificate: strict.path("c"), key: strict.path("k"), root: strict.path("r") };
+    const give = (seconds: number): Date => {
+      const to = new Date(Math.ceil(Date.now() / 1_000 + seconds) * 1_000);
+      const authority = readAuthority((name) => strict.path(`ca/${name}.pem`));
+      const pair = issuePair(authority, { uris: [identity] }, { from: new Date(Date.now() - 1_000), to });
+      writeFileSync(clientCertificate.key, pair.key);
+      writeFileSync(clientCertificate.certificate, pair.certificate);
+      return to;
+    };
+    const config = strict.config({ xds: { ...strict.config().xds, clientCertificate } });
+    const proxy = await startProxy(config, { patience: { beforeTokenEnd: 500 } });
+    ends.push(() => proxy.close());
+    const served = async (): Promise<RawEnvoy> => {
+      const envoy = rawEnvoy(config.xdsSocket);
+      ends.push(() => envoy.close());
+      envoy.send(asks(typeUrls.cluster));
+      await eventually("clusters", () => envoy.messages.length === 1);
+      return envoy;
+    };
+    const end = give(2).getTime();
+    const envoy = await served();
+    await eventually("its certificate has ended, and several looks were taken", () => Date.now() > end + 1_500);
+    expect(proxy.status().streams).toMatchObject([{ id: 1, state: "open" }]);
+    give(3_600);
+    expect(await envoy.ended).toMatchObject({
+      code: 14,
+      text: expect.stringContaining("certificate ends soon") as string,
+    });
+    await served();
+  });
+
   test("nobody there: Envoy waits while we try, then hears why", async () => {
     const config = w.config({ xds: { ...w.config().xds, port: 1, tls: false } });
     const proxy = await startProxy(config, { patience: { hold: 500 } });
@@ -146,3 +185,12 @@ describe("how a stream ends", () => {
     expect(await proxy.probe()).toBeUndefined();
   });
 });
+
+/** The embedded CA's own material. */
+function readAuthority(pathOf: (name: string) => string): Authority {
+  const read = (name: string): string => readFileSync(pathOf(name), "utf8");
+  return {
+    root: { certificate: read("root-cert"), key: read("root-key") },
+    intermediate: { certificate: read("ca-cert"), key: read("ca-key") },
+  };
+}
