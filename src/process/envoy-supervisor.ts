@@ -227,8 +227,9 @@ export class EnvoySupervisor {
     const lineage = this.#processes.get(run)?.record.lineage;
     this.#processes.bury(run);
     this.#words.delete(run);
-    // What serves, or served until now, hands its lineage on; of another one this was the last, or one of several.
-    const needed = [servingRecord(this.#state), ...this.#processes.all().map(({ record }) => record)];
+    // What serves, or is started soon, has the lineage of those before; of another one this was the last, or one of several.
+    const next = this.#state?.is === "waiting" ? this.#state.plan : servingRecord(this.#state);
+    const needed = [next, ...this.#processes.all().map(({ record }) => record)];
     if (lineage !== undefined && needed.every((one) => one?.lineage !== lineage)) this.#deps.lineages.retire(lineage);
   }
 

@@ -1,4 +1,6 @@
+import { existsSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { sharedMemoryPath } from "../../src/process/hot-restart/shared-memory.ts";
 import type { Prepared, RestartOutcome } from "../../src/process/launch.ts";
 import { FakeEnvoys, killed, settle, well } from "./fake-envoys.ts";
 
@@ -153,6 +155,25 @@ describe("between two looks", () => {
     await settle();
     expect([outcome(), envoys.supervisor.snapshot().phase]).toEqual([undefined, "live"]);
   });
+});
+
+test("the names of one that is started soon are kept, though the last one that had them dies", async () => {
+  await envoys.start();
+  const lineage = envoys.newest.how.hotRestart?.lineage ?? { prefix: "", baseId: 0 };
+  void envoys.restart();
+  await settle();
+  await envoys.goLive();
+  for (const _ of ["the new one", "the next one, too soon"]) {
+    envoys.newest.exit(killed);
+    await settle();
+    if (phase() !== "waiting") await envoys.goLive();
+  }
+  expect(phase()).toBe("waiting");
+  envoys.all[0]?.exit(killed);
+  await settle();
+  expect(existsSync(sharedMemoryPath(lineage))).toBe(true);
+  await envoys.pass(1_000);
+  expect(envoys.newest).toMatchObject({ alive: true, how: { hotRestart: { lineage } } });
 });
 
 test("a swap: another lineage with an admin of its own, on probation, then the old one ends", async () => {
