@@ -53,3 +53,15 @@ test.each(chosen)("while it is %s", async (name) => {
   expect(await next.exited, next.output).toEqual({ code: 0, signal: null });
   expect(ownFolders()).toEqual([]);
 });
+
+test.skipIf(process.getuid?.() !== 0)("with hot restart off, where only setpriv ties Envoy to us", async () => {
+  const shell = 'mount -t tmpfs -o ro none /dev/shm && exec "$@"';
+  scene = await Scene.start({ prefix: ["unshare", "--mount", "sh", "-c", shell, "sh"] });
+  await scene.ready();
+  await scene.proxy.said(/Hot restart is off/);
+  expect(scene.proxy.processes()).toContain(await scene.proxy.envoyPid());
+  scene.proxy.signal("SIGKILL");
+  await eventually("Envoy is gone, too", () => scene.proxy.processes().length === 0);
+  next = startAgain();
+  await eventually("ready", async () => (await ask({ port: scene.ports.readiness }, "/healthz/ready")).status === 200);
+});

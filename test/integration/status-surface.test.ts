@@ -59,7 +59,7 @@ describe("status", () => {
     await ask(socket(), "/drain", { method: "POST" });
     const draining = await ask({ port: ports.status }, "/status?format=text");
     expect(draining.body).toMatch(
-      /\nStop\n~ because +draining: asked to drain\n {2}draining for .*\n.*may leave in .*\n/,
+      /\nDrained; a stop, if it were asked for now\n~ because +draining: asked to drain\n {2}going on for .*\n.*may leave .*\n.*SIGTERM to Envoy in +\d+\.\d s\n/,
     );
   });
 
