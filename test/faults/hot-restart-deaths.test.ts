@@ -1,13 +1,10 @@
 import { setTimeout as pass } from "node:timers/promises";
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { alive } from "../helpers/alive.ts";
 import { expectOnlyInFlight, FaultRun } from "../helpers/faults/fault-run.ts";
 import { preciseNow } from "../helpers/load/load.ts";
 
 /* The deaths of test/integration/hot-restart-{deaths,parents}.test.ts, again and again and at every moment. */
-
-let run: FaultRun;
-afterEach(() => run.done());
 
 /** Offsets are what is tried here, in ms: no fact of ours marks the moments in between. */
 const later = (ms: number): Promise<void> => pass(ms);
@@ -16,12 +13,15 @@ const later = (ms: number): Promise<void> => pass(ms);
 const GOOD_RUN = 5_500;
 
 /** At the end of the overlap the old one may be gone already: its parent's time was over. */
-function killIfThere(pid: number): number {
+function killIfThere(run: FaultRun, pid: number): number {
   return alive(pid) ? run.kill(pid) : preciseNow();
 }
 
-test("a child killed at any moment of its start: before it serves nobody fails, then only what was in flight", async () => {
-  run = await FaultRun.start({ workers: 2 });
+test.concurrent("a child killed at any moment of its start: before it serves nobody fails, then only what was in flight", async ({
+  onTestFinished,
+}) => {
+  const run = await FaultRun.start({ workers: 2 });
+  onTestFinished(() => run.done());
   const load = await run.load();
   const deaths: number[] = [];
   for (const offset of [0, 10, 20, 30, 40, 50, 60, 70, 80, 100, 130, 200]) {
@@ -41,15 +41,18 @@ test("a child killed at any moment of its start: before it serves nobody fails, 
   await run.end();
 });
 
-test("a parent killed at any moment of its drain: nobody on the new one fails", async () => {
-  run = await FaultRun.start();
+test.concurrent("a parent killed at any moment of its drain: nobody on the new one fails", async ({
+  onTestFinished,
+}) => {
+  const run = await FaultRun.start();
+  onTestFinished(() => run.done());
   const load = await run.load();
   const deaths: number[] = [];
   for (const offset of [0, 30, 300, 1_500, 4_000, 4_990, 5_500, 5_900]) {
     await run.untilAlone();
     const { old, newest } = await run.overlap();
     await later(offset);
-    deaths.push(killIfThere(old.pid));
+    deaths.push(killIfThere(run, old.pid));
     expect(await run.untilAlone()).toMatchObject({ epoch: newest.epoch, pid: newest.pid });
   }
   await run.nextRestartWorks();
@@ -57,8 +60,9 @@ test("a parent killed at any moment of its drain: nobody on the new one fails", 
   await run.end();
 });
 
-test("the newest killed at any moment of the overlap: 0 refused", async () => {
-  run = await FaultRun.start({ workers: 2 });
+test.concurrent("the newest killed at any moment of the overlap: 0 refused", async ({ onTestFinished }) => {
+  const run = await FaultRun.start({ workers: 2 });
+  onTestFinished(() => run.done());
   const load = await run.load();
   const deaths: number[] = [];
   for (const offset of [0, 30, 300, 1_500, 4_000, 4_990, 5_500, 5_900]) {
@@ -75,8 +79,11 @@ test("the newest killed at any moment of the overlap: 0 refused", async () => {
   await run.end();
 });
 
-test("20 deaths of the Envoy that serves, 10 s apart: 0 refused, only what was in flight, and no end", async () => {
-  run = await FaultRun.start({ workers: 2 });
+test.concurrent("20 deaths of the Envoy that serves, 10 s apart: 0 refused, only what was in flight, and no end", async ({
+  onTestFinished,
+}) => {
+  const run = await FaultRun.start({ workers: 2 });
+  onTestFinished(() => run.done());
   const load = await run.load();
   const deaths: number[] = [];
   for (let count = 0; count < 20; count++) {
@@ -92,8 +99,11 @@ test("20 deaths of the Envoy that serves, 10 s apart: 0 refused, only what was i
   await run.end();
 });
 
-test("a hot restart is asked for and Envoy is killed, in one moment and around it: 0 refused, the wish is kept", async () => {
-  run = await FaultRun.start();
+test.concurrent("a hot restart is asked for and Envoy is killed, in one moment and around it: 0 refused, the wish is kept", async ({
+  onTestFinished,
+}) => {
+  const run = await FaultRun.start();
+  onTestFinished(() => run.done());
   const load = await run.load();
   const deaths: number[] = [];
   for (const offset of [-40, -5, 0, 5, 20, 60, 120, 200]) {
@@ -115,8 +125,9 @@ test("a hot restart is asked for and Envoy is killed, in one moment and around i
   await run.end();
 });
 
-test("both killed, from the overlap's beginning to its end: 0 refused", async () => {
-  run = await FaultRun.start();
+test.concurrent("both killed, from the overlap's beginning to its end: 0 refused", async ({ onTestFinished }) => {
+  const run = await FaultRun.start();
+  onTestFinished(() => run.done());
   const load = await run.load();
   const deaths: number[] = [];
   for (const [offset, first] of [
@@ -132,7 +143,7 @@ test("both killed, from the overlap's beginning to its end: 0 refused", async ()
     const both = await run.overlap();
     await later(offset);
     const story = run.story();
-    deaths.push(killIfThere(both[first].pid), killIfThere(both[first === "old" ? "newest" : "old"].pid));
+    deaths.push(killIfThere(run, both[first].pid), killIfThere(run, both[first === "old" ? "newest" : "old"].pid));
     await story.says(/Envoy died.*keptSockets=[1-9]/, /Envoy is live/);
   }
   await run.untilAlone();

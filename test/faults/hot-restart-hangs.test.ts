@@ -1,15 +1,15 @@
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { expectNoneFailed, expectOnlyOlder, FaultRun } from "../helpers/faults/fault-run.ts";
 import { letGoUntil } from "../helpers/faults/holding-envoy.ts";
 import { preciseNow } from "../helpers/load/load.ts";
 
 /* The long hangs: what is given twenty seconds before it is given up. */
 
-let run: FaultRun;
-afterEach(() => run.done());
-
-test("a child that hangs, before it attached and after it: given up, the next one is good, nobody fails", async () => {
-  run = await FaultRun.start();
+test.concurrent("a child that hangs, before it attached and after it: given up, the next one is good, nobody fails", async ({
+  onTestFinished,
+}) => {
+  const run = await FaultRun.start();
+  onTestFinished(() => run.done());
   const load = await run.load();
   for (const moment of ["exec", "attached"] as const) {
     const { pid, epoch } = await run.untilAlone();
@@ -30,8 +30,11 @@ test("a child that hangs, before it attached and after it: given up, the next on
   await run.end();
 });
 
-test("an Envoy that hangs as a whole while it serves: said, swapped, killed, and whoever comes then is answered", async () => {
-  run = await FaultRun.start({ args: ["--probation", "1s"] });
+test.concurrent("an Envoy that hangs as a whole while it serves: said, swapped, killed, and whoever comes then is answered", async ({
+  onTestFinished,
+}) => {
+  const run = await FaultRun.start({ args: ["--probation", "1s"] });
+  onTestFinished(() => run.done());
   const { pid } = await run.untilAlone();
   const story = run.story();
   run.kill(pid, "SIGSTOP");
@@ -49,8 +52,11 @@ test("an Envoy that hangs as a whole while it serves: said, swapped, killed, and
   await run.end();
 });
 
-test("the parent hangs at any moment of its drain: its child is freed, nobody on the new one fails", async () => {
-  run = await FaultRun.start();
+test.concurrent("the parent hangs at any moment of its drain: its child is freed, nobody on the new one fails", async ({
+  onTestFinished,
+}) => {
+  const run = await FaultRun.start();
+  onTestFinished(() => run.done());
   for (const offset of [0, 2_000, 4_900, 5_500]) {
     const load = await run.load();
     const { old, newest } = await run.overlap();
