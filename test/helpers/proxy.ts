@@ -6,6 +6,7 @@ import { alive } from "./alive.ts";
 import { eventually } from "./eventually.ts";
 import { freePorts } from "./free-ports.ts";
 import { envoy, pilotfish, temporaryFolder } from "./paths.ts";
+import { removeSharedMemory, sharedMemoryOf } from "./restarts/leaks.ts";
 import { type StaticOptions, staticBootstrap } from "./static-bootstrap.ts";
 
 export interface Answer {
@@ -152,6 +153,8 @@ export class ProxyRun {
       await this.exited;
     }
     await eventually("no process is left in its folder", () => processesIn(this.folder.path).length === 0);
+    // Only what a proxy that was killed could not take away itself.
+    removeSharedMemory(sharedMemoryOf(this.folder.path));
     this.folder.done();
   }
 }
