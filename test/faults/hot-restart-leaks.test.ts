@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { afterEach, expect, test } from "vitest";
-import { descriptorsOf, sharedMemoryOf, zombiesBelow } from "../helpers/restarts/leaks.ts";
+import { lastingDescriptors, sharedMemoryOf, zombiesBelow } from "../helpers/restarts/leaks.ts";
 import { RestartRig } from "../helpers/restarts/rig.ts";
 
 /* Twenty restarts in a row, and twenty swaps: what we hold afterwards is what we held before. */
@@ -15,7 +15,7 @@ const ownKb = (pid: number): number =>
   Number(/^RssAnon:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]);
 
 /** Of several moments: a collection of garbage may be due. */
-const held = (pid: number) => ({ descriptors: descriptorsOf(pid).length, ownKb: ownKb(pid) });
+const held = (pid: number) => ({ descriptors: lastingDescriptors(pid).length, ownKb: ownKb(pid) });
 
 test.each([
   ["hot restarts", [], 1],

@@ -6,9 +6,9 @@ import { pilotfish } from "../paths.ts";
 import { ask, type Exit, type ProxyRun } from "../proxy.ts";
 import {
   configFolder,
-  descriptorsOf,
   heldSockets,
   holdsNoMore,
+  lastingDescriptors,
   leftovers,
   removeSharedMemory,
   sharedMemoryOf,
@@ -112,7 +112,7 @@ export class Restarts {
   /** Waits until the listen sockets of all these ports are kept, then remembers what else is held. */
   async keeps(...ports: readonly number[]): Promise<void> {
     await eventually("kept sockets", () => ports.every((port) => heldSockets(this.proxy.pid, port) > 0));
-    this.#before = descriptorsOf(this.proxy.pid);
+    this.#before = lastingDescriptors(this.proxy.pid);
   }
 
   /** The custom configuration as it is in its file now. */
