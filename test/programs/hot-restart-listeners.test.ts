@@ -96,6 +96,10 @@ test("a listener that went and came back unseen is found when asked again", asyn
   const old = identity();
   file.set([]);
   await listening(false);
+  // One that comes back while the old one drains gets its sockets from that.
+  await eventually("nothing drains any more", async () =>
+    (await rig.ask("/stats?filter=total_listeners_draining")).body.includes("total_listeners_draining: 0"),
+  );
   file.set([dynamic]);
   await listening(true);
   expect(await refresh(0)).toMatchObject({ added: [], dropped: [] });
