@@ -111,15 +111,17 @@ function acceptedIn(table: string): readonly string[] {
   );
 }
 
-/** No zombie below it, and not one descriptor more than `before`, as soon as nothing is under way. */
-export async function holdsNoMore(pid: number, before: readonly string[]): Promise<void> {
+/** No zombie below it, and no descriptor more than `before` and `more`, as soon as nothing is under way. */
+export async function holdsNoMore(pid: number, before: readonly string[], more = 0): Promise<void> {
   await eventually("no zombie", () => zombiesBelow(pid).length === 0);
   let now: readonly string[] = [];
   await eventually("no descriptor more than before", () => {
     now = lastingDescriptors(pid);
-    return now.length <= before.length;
+    return now.length <= before.length + more;
   }).catch((error: unknown) => {
-    const more = now.filter((one) => !before.includes(one));
-    throw new Error(`${before.length} descriptors before, ${now.length} now; new: ${more.join(" ")}`, { cause: error });
+    const fresh = now.filter((one) => !before.includes(one));
+    throw new Error(`${before.length} descriptors before, ${now.length} now; new: ${fresh.join(" ")}`, {
+      cause: error,
+    });
   });
 }
