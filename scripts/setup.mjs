@@ -5,7 +5,8 @@
 //   node scripts/setup.mjs [quick|demo|test|faults]
 //
 // quick: packages and bundle. demo: also a real Envoy. test: also the system packages, and the programs that judge
-// our metrics (Python's strict parser, Prometheus, its Go parser). faults: also what only the long cases use.
+// our metrics and dashboard (Python's strict parser, Prometheus, its Go parser, Grafana's schemas). faults: also what
+// only the long cases use.
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";

@@ -6,11 +6,13 @@ import { root } from "../../helpers/paths.ts";
 /** Whoever reads pages strictly, and what set-up has brought for it. */
 const python = join(root, ".cache/python/bin/python");
 const strictParse = join(root, ".cache/golang/strict-parse");
+const dashboardSchema = join(root, ".cache/golang/dashboard-schema");
 export const promtool = join(root, ".cache/prometheus/bin/promtool");
 export const prometheus = join(root, ".cache/prometheus/bin/prometheus");
 
 /** Undefined when it is there; else why a test can't run. Set-up said it too. */
 export const withoutGo = existsSync(strictParse) ? undefined : "no Go program (.cache/golang): set-up says why";
+export const withoutSchema = existsSync(dashboardSchema) ? undefined : "no Go program (.cache/golang): set-up says why";
 export const withoutPrometheus = existsSync(prometheus) ? undefined : "no Debian prometheus package: set-up says why";
 
 export interface PythonVerdict {
@@ -45,6 +47,12 @@ export function prometheusVerdicts(
   pages: readonly { readonly contentType: string; readonly page: string }[],
 ): Promise<readonly GoVerdict[]> {
   return lines<GoVerdict>(strictParse, [], pages);
+}
+
+/** What is wrong with each dashboard by Grafana's own schemas: each fault as "place: why". */
+export async function dashboardFaults(dashboards: readonly object[]): Promise<readonly (readonly string[])[]> {
+  const verdicts = await lines<{ readonly faults: readonly string[] }>(dashboardSchema, [], dashboards);
+  return verdicts.map(({ faults }) => faults);
 }
 
 /** What promtool says of a text page: undefined, or its parse error. Its lints on names don't count. */
