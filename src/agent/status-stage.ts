@@ -4,7 +4,7 @@ import { type Millis, within } from "../foundation/time.ts";
 import type { EnvoyPort } from "../process/envoy-port.ts";
 import type { Ask } from "../status/control-routes.ts";
 import type { Verdict } from "../status/readiness.ts";
-import type { Handler } from "../status/status-server.ts";
+import type { Handler, StatusServer } from "../status/status-server.ts";
 import { realClock } from "../system/clock.ts";
 import type { HttpTarget } from "../system/http-client.ts";
 import type { AgentParts } from "./agent-parts.ts";
@@ -24,8 +24,9 @@ export function statusStage(parts: AgentParts): Stage {
     name: "status",
     start: async () => {
       const { createStatusServer } = await import("../status/status-server.ts");
-      const server = createStatusServer(await statusDeps(parts));
+      const server: StatusServer = createStatusServer(await statusDeps(parts, () => server.readiness.look()));
       close = () => server.close();
+      parts.metrics.watch("pilotfish_ready", () => [{ labels: {}, value: server.readiness.readyLately ? 1 : 0 }]);
       await server.listen();
       await server.listenUnix(`${parts.config.bootstrap.directory}/pilotfish.sock`);
     },
@@ -33,7 +34,7 @@ export function statusStage(parts: AgentParts): Stage {
   };
 }
 
-async function statusDeps(parts: AgentParts) {
+async function statusDeps(parts: AgentParts, judge: OwnReading) {
   const { config, log, envoy, admin, facts, metrics, onBug } = parts;
   const { serveMergedMetrics, serveOwnMetrics } = await import("../metrics/serve-metrics.ts");
   const { LastScrapes } = await import("../status/last-scrapes.ts");
@@ -56,13 +57,12 @@ async function statusDeps(parts: AgentParts) {
       }),
     }),
     onVerdict: ({ ready }: Verdict) => {
-      metrics.set("pilotfish_ready", ready ? 1 : 0);
       metrics.count("pilotfish_readiness_probes_total", { result: ready ? "ready" : "not_ready" });
     },
     ask: wishes(envoy, log),
-    serveMetrics: serveOwnMetrics(metrics),
+    serveMetrics: afterOurOwnReading([judge], serveOwnMetrics(metrics)),
     serveMerged: afterOurOwnReading(
-      envoy,
+      [() => envoy.beforeScrape(), judge],
       serveMergedMetrics({
         config,
         metrics,
@@ -78,15 +78,22 @@ async function statusDeps(parts: AgentParts) {
   };
 }
 
-/** What we ourselves want from Envoy's statistics is read before the scraper does, never after (EnvoyPort). */
-function afterOurOwnReading(envoy: EnvoyPort, serve: Handler): Handler {
+/** What we ourselves ask Envoy for a scrape's sake. */
+type OwnReading = () => Promise<unknown>;
+
+/**
+ * What we ourselves want from Envoy's statistics is read before the scraper does, never after (EnvoyPort). Readiness is
+ * judged then as well: a metric of it that waits for probes would stay as it was when those no longer reach us, as
+ * through a listener of an Envoy that hangs.
+ */
+function afterOurOwnReading(readings: readonly OwnReading[], serve: Handler): Handler {
   return async (request, response) => {
-    await within(realClock, OWN_READING, envoy.beforeScrape());
+    await within(realClock, OWN_READING, Promise.all(readings.map((read) => read())));
     return serve(request, response);
   };
 }
 
-/** A scraper has little time. */
+/** A scraper has little time. What comes later is there for the next one. */
 const OWN_READING: Millis = 200;
 
 /** What callers of the pod may ask for, as events of the machine. */

@@ -74,7 +74,7 @@ export const peerMetrics = {
 
 export const ourMetrics = {
   pilotfish_build_info: gauge("Version of this agent; always 1.", { version: text, commit: text, node: text }),
-  pilotfish_ready: gauge("1 while the readiness probe is answered with 200.", {}),
+  pilotfish_ready: gauge("1 while a readiness probe is answered with 200; judged anew at each scrape.", {}),
   pilotfish_readiness_probes_total: counter("Readiness probes by their answer.", { result: ["ready", "not_ready"] }),
   pilotfish_envoy_epoch: gauge("Epoch of the Envoy that serves: 0 for the first, one more with each hot restart.", {}),
   pilotfish_envoy_state: gauge("1 for the state that Envoy is in, 0 for the others.", {

@@ -37,7 +37,7 @@ export interface ReadinessDeps {
   readonly contributors: readonly Contributor[];
   readonly clock: Clock;
   readonly log: Log;
-  /** Hears every judgement, for the metrics. */
+  /** Hears what every probe is told, for the metrics. */
   readonly onVerdict?: (verdict: Verdict) => void;
   /** How long one contributor may take, ms. */
   readonly limit?: Millis;
@@ -47,31 +47,42 @@ export interface ReadinessDeps {
 const LIMIT: Millis = 2_500;
 /** A check that never ends is left alone after this, so that its contributor is asked again and nothing piles up. */
 const GIVE_UP: Millis = 10 * LIMIT;
+/** A verdict older than this says nothing of now: an Envoy that hangs since must not stand there as ready. */
+const FRESH: Millis = 5_000;
 
-/** The judge of readiness. Nothing is kept between two judgements but what the log needs to tell a change once. */
+/** The judge of readiness. Each judgement asks anew; the last one is kept for the log and for our own metrics. */
 export class Readiness {
   readonly #deps: ReadinessDeps;
   readonly #pending = new Map<Contributor, { readonly since: Millis; readonly answer: Promise<Standing> }>();
   readonly #change: ChangeLog;
   #running: Promise<Verdict> | undefined;
-  #last: Verdict | undefined;
+  /** A probe waits for the judgement that is going on. */
+  #probed = false;
+  #last: { readonly ready: boolean; readonly at: Millis } | undefined;
 
   constructor(deps: ReadinessDeps) {
     this.#deps = deps;
     this.#change = new ChangeLog(deps.clock, deps.log);
   }
 
-  /** Asks every contributor. Whoever asks while that is going on gets the same answer. Never rejects. */
+  /** Asks every contributor, for a probe. Whoever asks while that is going on gets the same answer. Never rejects. */
   judge(): Promise<Verdict> {
+    this.#probed = true;
+    return this.look();
+  }
+
+  /** The same, but nobody has probed: for our own metrics. */
+  look(): Promise<Verdict> {
     this.#running ??= this.#judge().finally(() => {
       this.#running = undefined;
     });
     return this.#running;
   }
 
-  /** The last judgement, for pages that tell and must not ask; undefined before the first. */
-  get last(): Verdict | undefined {
-    return this.#last;
+  /** Whether the last verdict was "ready" and is not too old to count. Asks nobody: for who must not wait. */
+  get readyLately(): boolean {
+    const last = this.#last;
+    return last?.ready === true && this.#deps.clock.monotonic() - last.at <= FRESH;
   }
 
   async #judge(): Promise<Verdict> {
@@ -84,9 +95,10 @@ export class Readiness {
       return judgedOf(one.name, standing);
     });
     const verdict = verdictOf(judged);
-    this.#last = verdict;
+    this.#last = { ready: verdict.ready, at: this.#deps.clock.monotonic() };
     this.#change.hear(verdict);
-    this.#deps.onVerdict?.(verdict);
+    if (this.#probed) this.#deps.onVerdict?.(verdict);
+    this.#probed = false;
     return verdict;
   }
 

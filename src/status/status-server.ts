@@ -26,7 +26,7 @@ export interface StatusDeps {
   readonly log: Log;
   /** Who has a say in readiness, the most telling first. */
   readonly contributors: readonly Contributor[];
-  /** Hears every judgement of readiness, for the metrics. */
+  /** Hears what every readiness probe is told, for the metrics. */
   readonly onVerdict?: (verdict: Verdict) => void;
   readonly ask: Ask;
   /** GET /metrics: our own. */

@@ -236,11 +236,57 @@ describe("log", () => {
     ]);
     expect(lines[1]?.facts).toEqual({ reason: "envoy: x", readyForMs: 10 });
   });
+});
 
-  test("the last judgement can be read without asking anybody", async () => {
-    const judge = new Readiness({ contributors: [says("a", () => no("x"))], clock, log: noLog });
-    expect(judge.last).toBeUndefined();
+describe("our own look, for the metrics", () => {
+  const counted = (check: Contributor["check"]) => {
+    const verdicts: boolean[] = [];
+    const onVerdict = ({ ready }: { readonly ready: boolean }) => verdicts.push(ready);
+    return { judge: new Readiness({ contributors: [says("a", check)], clock, log: noLog, onVerdict }), verdicts };
+  };
+
+  test("is no probe, unless one comes while it is going on", async () => {
+    const answers: ((standing: Standing) => void)[] = [];
+    const { judge, verdicts } = counted(() => new Promise((resolve) => answers.push(resolve)));
+    const alone = judge.look();
+    answers[0]?.(yes);
+    await alone;
+    expect(verdicts).toEqual([]);
+    const shared = [judge.look(), judge.judge(), judge.judge()];
+    answers[1]?.(no("x"));
+    await Promise.all(shared);
+    expect(verdicts).toEqual([false]);
+    const again = judge.look();
+    answers[2]?.(yes);
+    await again;
+    expect(verdicts).toEqual([false]);
+  });
+
+  test("what it found counts until the next verdict, and for five seconds at most", async () => {
+    let standing: Standing | Promise<Standing> = yes;
+    const { judge } = counted(() => standing);
+    expect(judge.readyLately).toBe(false);
+    await judge.look();
+    clock.advance(5_000);
+    expect(judge.readyLately).toBe(true);
+    clock.advance(1);
+    expect(judge.readyLately).toBe(false);
     await judge.judge();
-    expect(judge.last?.reason).toBe("a: x");
+    expect(judge.readyLately).toBe(true);
+    standing = no("x");
+    await judge.look();
+    expect(judge.readyLately).toBe(false);
+  });
+
+  test("one that hangs does not hold what was known, but only as long as that is fresh", async () => {
+    let standing: Standing | Promise<Standing> = yes;
+    const { judge } = counted(() => standing);
+    await judge.look();
+    standing = new Promise(() => undefined);
+    const hanging = judge.look();
+    expect(judge.readyLately).toBe(true);
+    clock.advance(2_500);
+    await hanging;
+    expect(judge.readyLately).toBe(false);
   });
 });
