@@ -23,10 +23,10 @@ export class HeadReader {
   push(bytes: Buffer): Head | undefined {
     let all = this.#kept.length === 0 ? bytes : Buffer.concat([this.#kept, bytes]);
     for (;;) {
-      const end = all.indexOf("\r\n\r\n");
+      const end = endOfHead(all);
       if (end < 0) break;
       const head = parseHead(all.toString("latin1", 0, end));
-      all = all.subarray(end + 4);
+      all = all.subarray(end);
       if (head.status >= 200) {
         this.rest = all;
         return head;
@@ -39,8 +39,17 @@ export class HeadReader {
   }
 }
 
+/** Behind the empty line; -1 when it is not here yet. A line may end with LF alone (RFC 9112 2.2). */
+function endOfHead(bytes: Buffer): number {
+  for (let at = bytes.indexOf(10); at >= 0; at = bytes.indexOf(10, at + 1)) {
+    if (bytes[at + 1] === 10) return at + 2;
+    if (bytes[at + 1] === 13 && bytes[at + 2] === 10) return at + 3;
+  }
+  return -1;
+}
+
 function parseHead(text: string): Head {
-  const [first = "", ...lines] = text.split("\r\n");
+  const [first = "", ...lines] = text.replace(/\r?\n\r?\n$/, "").split(/\r?\n/);
   const status = /^HTTP\/1\.[01] (\d{3})(?: |$)/.exec(first)?.[1];
   if (status === undefined) throw new NotHttp("it does not answer in HTTP/1.1");
   const headers = new Map<string, string>();
@@ -65,6 +74,7 @@ type Place =
 /** Takes the framing off a body. */
 export class BodyFraming {
   #place: Place;
+  #broken: NotHttp | undefined;
 
   constructor({ status, headers }: Head) {
     const length = headers.get("content-length");
@@ -75,12 +85,14 @@ export class BodyFraming {
       this.#place = { in: "size line", line: "" };
     } else if (length === undefined) this.#place = { in: "rest" };
     else {
-      if (!/^\d{1,15}$/.test(length)) throw new NotHttp("its content length is no number");
-      this.#place = Number(length) === 0 ? { in: "whole" } : { in: "bytes", left: Number(length), chunk: false };
+      const left = lengthOf(length);
+      this.#place = left === 0 ? { in: "whole" } : { in: "bytes", left, chunk: false };
     }
   }
 
+  /** The body is here to its end. Throws NotHttp when what came behind its good part can't be read. */
   get whole(): boolean {
+    if (this.#broken !== undefined) throw this.#broken;
     return this.#place.in === "whole";
   }
 
@@ -89,11 +101,20 @@ export class BodyFraming {
     return this.#place.in === "rest";
   }
 
-  /** The parts of `bytes` that are body, in order; they are views. Throws NotHttp. */
+  /**
+   * The parts of `bytes` that are body, in order; they are views. Throws NotHttp when there is none before the place
+   * where the framing breaks; otherwise those before it are given, and `whole` and the next call throw.
+   */
   push(bytes: Buffer): readonly Buffer[] {
+    if (this.#broken !== undefined) throw this.#broken;
     const pieces: Buffer[] = [];
-    let at = 0;
-    while (at < bytes.length && this.#place.in !== "whole") at = this.#step(bytes, at, pieces);
+    try {
+      let at = 0;
+      while (at < bytes.length && this.#place.in !== "whole") at = this.#step(bytes, at, pieces);
+    } catch (error) {
+      if (!(error instanceof NotHttp) || pieces.length === 0) throw error;
+      this.#broken = error;
+    }
     return pieces;
   }
 
@@ -147,4 +168,12 @@ export class BodyFraming {
     else place.line = "";
     return end + 1;
   }
+}
+
+/** Repeated with the same value it counts once (RFC 9112 6.3). */
+function lengthOf(text: string): number {
+  const [first = "", ...others] = text.split(/[ \t]*,[ \t]*/);
+  if (!/^\d{1,15}$/.test(first)) throw new NotHttp("its content length is no number");
+  if (others.some((one) => one !== first)) throw new NotHttp("it names two content lengths");
+  return Number(first);
 }
