@@ -13,8 +13,8 @@ interface Range {
   readonly quality: number;
 }
 
-/** `a/b;x=y;q=0.5, …` in order of preference; the first of equals stays first. */
-function ranges(header: string): readonly Range[] {
+/** `a/b;x=y;q=0.5, …` in order of preference; the first of equals stays first. What is refused (q=0) comes last. */
+function allRanges(header: string): readonly Range[] {
   return header
     .split(",")
     .map((part) => {
@@ -28,9 +28,11 @@ function ranges(header: string): readonly Range[] {
       const quality = Number(parameters.get("q") ?? 1);
       return { type: type.toLowerCase(), parameters, quality: Number.isFinite(quality) ? quality : 0 };
     })
-    .filter(({ quality }) => quality > 0)
     .sort((a, b) => b.quality - a.quality);
 }
+
+/** Those that are welcome. */
+const ranges = (header: string): readonly Range[] => allRanges(header).filter(({ quality }) => quality > 0);
 
 /**
  * The best form that the Accept header allows; text 0.0.4 when it names nothing that we have (protobuf, for one), as
@@ -77,11 +79,24 @@ export function formOf(contentType: string | undefined): Form | undefined {
 
 export type Coding = "gzip" | "zstd" | undefined;
 
-/** The content coding that Accept-Encoding allows; zstd costs less and gives less. */
+/**
+ * The content coding that Accept-Encoding allows; zstd costs less and gives less. `*` alone asks for nothing: then the
+ * page goes out as it is, unless that is refused by name.
+ */
 export function agreeOnCoding(acceptEncoding: string | undefined): Coding {
-  const offered = ranges(acceptEncoding ?? "");
+  const all = allRanges(acceptEncoding ?? "");
+  const offered = all.filter(({ quality }) => quality > 0);
   const best = offered.find(({ type }) => type === "gzip" || type === "zstd" || type === "identity");
-  if (best === undefined || best.type === "identity") return undefined;
+  if (best === undefined) return byWildcard(all);
+  if (best.type === "identity") return undefined;
   const equal = offered.filter(({ quality }) => quality === best.quality).map(({ type }) => type);
   return equal.includes("zstd") ? "zstd" : "gzip";
+}
+
+/** `identity;q=0, *`: anything but the page as it is. gzip first: whoever names none knows that one. */
+function byWildcard(all: readonly Range[]): Coding {
+  const refused = (type: string): boolean => all.some((one) => one.type === type && one.quality === 0);
+  const anything = all.some(({ type, quality }) => type === "*" && quality > 0);
+  if (!anything || !refused("identity")) return undefined;
+  return (["gzip", "zstd"] as const).find((type) => !refused(type));
 }
