@@ -5,12 +5,17 @@
 export interface Definition {
   readonly kind: "counter" | "gauge" | "histogram";
   readonly help: string;
-  /** Label names with the values that they may have; `text` where the values are not known beforehand. */
+  /**
+   * Label names with their values, which all start at 0; `text` where none is known beforehand. What starts with its
+   * first event is no increase to Prometheus, so an alert on it sleeps through the first one.
+   */
   readonly labels: Readonly<Record<string, readonly string[] | typeof text>>;
   readonly buckets?: readonly number[];
 }
 
 const text = "text";
+/** Values that start at 0, where others may come as well. */
+const atLeast = (...values: readonly string[]): readonly string[] => values;
 
 const counter = <const L extends Definition["labels"]>(help: string, labels: L) =>
   ({ kind: "counter", help, labels }) as const;
@@ -20,6 +25,10 @@ const histogram = (help: string, buckets: readonly number[]) =>
   ({ kind: "histogram", help, labels: {}, buckets }) as const;
 
 const ending = ["cancelled", "error"] as const;
+/** What the certificate authority is asked for. */
+const requests = ["csr"] as const;
+/** What an Envoy of our bootstraps is told of by the control plane; of another type the name of its message. */
+const discovered = atLeast("CDS", "EDS", "LDS", "RDS", "SDS", "ECDS");
 /** Seconds from 10 ms to 5 min: a hot restart and a drain take from moments to the pod's grace period. */
 const lifeBuckets = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300];
 
@@ -42,15 +51,15 @@ export const peerMetrics = {
     "Time that forwarded DNS requests took.",
     [0.001, 0.005, 0.01, 0.1, 1, 5],
   ),
-  istio_agent_num_outgoing_requests: counter("Requests to the certificate authority.", { request_type: text }),
+  istio_agent_num_outgoing_requests: counter("Requests to the certificate authority.", { request_type: requests }),
   istio_agent_num_failed_outgoing_requests: counter("Requests to the certificate authority that failed.", {
-    request_type: text,
+    request_type: requests,
   }),
   istio_agent_num_outgoing_retries: counter("Requests to the certificate authority that were tried again.", {
-    request_type: text,
+    request_type: requests,
   }),
   istio_agent_outgoing_latency: counter("Time spent in requests to the certificate authority, in milliseconds.", {
-    request_type: text,
+    request_type: requests,
   }),
   istio_agent_num_file_watcher_failures_total: counter("Certificate files that could not be watched.", {}),
   istio_agent_num_file_secret_failures_total: counter("Certificate files that could not be used.", {}),
@@ -114,7 +123,7 @@ export const ourMetrics = {
     {},
   ),
   pilotfish_config_rejections_total: counter("Discovery responses that Envoy refused, by resource type.", {
-    type: text,
+    type: discovered,
   }),
   pilotfish_certificate_renewals_total: counter("Attempts to get a workload certificate.", {
     outcome: ["done", "failed"],
@@ -138,7 +147,7 @@ export type CounterName = OfKind<"counter">;
 export type GaugeName = OfKind<"gauge">;
 export type HistogramName = OfKind<"histogram">;
 
-/** The labels that a metric wants: each a text, or one of the values that the table lists. */
+/** The labels that a metric wants: each a text, or one of the values that the table lists and closes. */
 export type LabelsOf<N extends MetricName> = {
   readonly [L in keyof Table[N]["labels"]]: Table[N]["labels"][L] extends readonly (infer V)[] ? V : string;
 };

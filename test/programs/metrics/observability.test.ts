@@ -1,9 +1,11 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { createAgentMetrics } from "../../../src/metrics/agent-metrics.ts";
 import { metricTable } from "../../../src/metrics/metric-table.ts";
 import { processMetrics } from "../../../src/metrics/process-lines.ts";
 import { reportFamilies } from "../../../src/metrics/scrape-report.ts";
+import { ownUsage } from "../../../src/system/own-usage.ts";
 import { eventually } from "../../helpers/eventually.ts";
 import { root, temporaryFolder } from "../../helpers/paths.ts";
 import { promtool, run, withoutPrometheus } from "./judges.ts";
@@ -51,6 +53,25 @@ describe("dashboard and rules", () => {
     );
     expect(said.length).toBeGreaterThan(40);
     expect([...new Set(said)].filter((name) => !known.has(name))).toEqual([]);
+  });
+
+  test("what they take an increase of starts at 0 on the first page, or the first event would be none", async () => {
+    const text = [...queries, ...rules.map((file) => rulesOnly(readFileSync(join(folder, file), "utf8")))].join("\n");
+    const increasing = new Set([...text.matchAll(/(?:increase|rate)\((\w+)/g)].map(([, name = ""]) => name));
+    const metrics = createAgentMetrics({ usage: ownUsage, build: { version: "", commit: "", node: "" } });
+    const page = await metrics.text();
+    const first = [...increasing].map((name) => [name, new RegExp(`^${name}(?:\\{.*\\})? (.*)$`, "m").exec(page)?.[1]]);
+    expect(first.length).toBeGreaterThan(12);
+    const running = ["istio_agent_process_cpu_seconds_total"];
+    expect(first.filter(([name = "", value]) => value !== "0" && !running.includes(name))).toEqual([]);
+    expect(page.match(/^pilotfish_config_rejections_total\{type="(?:CDS|EDS|LDS|RDS|SDS|ECDS)"\} 0$/gm)).toHaveLength(
+      6,
+    );
+    expect(page).toContain('\npilotfish_drain_duration_seconds_bucket{le="+Inf"} 0\n');
+    expect(page).toContain("\npilotfish_drain_duration_seconds_sum 0\n");
+    // Of another type the first one is seen with the second; it is counted all the same.
+    metrics.count("pilotfish_config_rejections_total", { type: "Runtime" });
+    expect(await metrics.text()).toContain('\npilotfish_config_rejections_total{type="Runtime"} 1\n');
   });
 
   test("the dashboard is whole: ids, places, a description for each panel", () => {
