@@ -91,6 +91,16 @@ describe("dashboard and rules", () => {
     expect(dashboard.templating.list.map(({ name }) => name)).toEqual(["datasource", "job", "instance"]);
   });
 
+  test("each alert is seen to fire, and each recording rule to be right, in alerts.test.yaml", () => {
+    const judged = readFileSync(join(root, "test/programs/metrics/alerts.test.yaml"), "utf8");
+    const all = rules.map((file) => readFileSync(join(folder, file), "utf8")).join("\n");
+    const alerts = [...all.matchAll(/- alert: (\w+)/g)].map(([, name = ""]) => name);
+    const records = [...all.matchAll(/- record: (\S+)/g)].map(([, name = ""]) => name);
+    expect([alerts.length, records.length]).toEqual([16, 14]);
+    expect(alerts.filter((name) => !judged.includes(`{alertname="${name}", instance=`))).toEqual([]);
+    expect(records.filter((name) => !judged.includes(`expr: ${name}\n`))).toEqual([]);
+  });
+
   test.skipIf(withoutPrometheus !== undefined)(
     `rules pass promtool, lints and all ${withoutPrometheus ?? ""}`,
     async () => {
@@ -129,7 +139,7 @@ describe("dashboard and rules", () => {
           groups: { rules: { health: string; lastError?: string }[] }[];
         };
         const evaluated = groups.flatMap((group) => group.rules);
-        expect(evaluated).toHaveLength(29);
+        expect(evaluated).toHaveLength(30);
         await eventually("every rule was evaluated", async () => {
           const now = (await server.api("rules")) as typeof groups extends never ? never : { groups: typeof groups };
           return now.groups.flatMap((group) => group.rules).every(({ health }) => health === "ok");
