@@ -24,6 +24,7 @@ const tuning = [
   "--no-concurrent-recompilation",
   "--no-concurrent-osr",
   "--no-concurrent-sparkplug",
+  "--no-liftoff",
 ];
 const malloc = { MALLOC_ARENA_MAX: "1", MALLOC_TRIM_THRESHOLD_: "65536" };
 
@@ -315,9 +316,10 @@ async function scrape({ port }: Running, path: string, headers: Readonly<Record<
   const stream = await openBody({ to: { host: "127.0.0.1", port }, path, headers, signal: stop.signal });
   let first = 0;
   let bytes = 0;
-  await stream.read(async (piece) => {
+  await stream.read((piece) => {
     if (first === 0) first = performance.now() - began;
     bytes += piece.length;
+    return undefined;
   });
   return { first, total: performance.now() - began, bytes };
 }

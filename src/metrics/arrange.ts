@@ -1,8 +1,7 @@
 import { escapeName, type FamilyType, isPlainName, LF } from "./exposition.ts";
-import { readSample } from "./family-lines.ts";
 import { GroupCheck } from "./group-check.ts";
 import type { HeldFamily } from "./held-family.ts";
-import { labelList, type Sample, sampleLine } from "./line-parse.ts";
+import { labelList, readSample, type Sample, sampleLine } from "./line-parse.ts";
 import { asUnknown, type Naming, type SampleKind } from "./naming.ts";
 import { parseNumber } from "./numbers.ts";
 import type { Output } from "./page.ts";
@@ -32,7 +31,7 @@ interface Entry extends Line {
  * the type.
  */
 export function arrange(family: HeldFamily, output: Output): readonly Arranged[] {
-  const entries = withoutRepetition(allEntries(family, output), output);
+  const entries = withoutRepetition(allEntries(family, output), output, family.escaped);
   if (entries.length === 0) return [];
   if (output.form === "text") return [{ naming: family.naming, lines: entries }];
   const groups = grouped(entries, family.naming);
@@ -75,15 +74,18 @@ const seriesOf = (sample: Sample, without = ""): string => {
   );
 };
 
-/** The first of each series; in OpenMetrics a series may go on with later times, but not with and without one. */
-function withoutRepetition(all: Iterable<Entry>, output: Output): readonly Entry[] {
+/**
+ * The first of each series; in OpenMetrics a series may go on with later times, but not with and without one. On a text
+ * page repetitions within one source are its own business, unless it is we who made one series of two.
+ */
+function withoutRepetition(all: Iterable<Entry>, output: Output, escaped: boolean): readonly Entry[] {
   const last = new Map<string, Entry>();
   const kept: Entry[] = [];
   for (const entry of all) {
     const series = `${entry.sample.name}{${seriesOf(entry.sample)}}`;
     const before = last.get(series);
     const later = before?.time !== undefined && entry.time !== undefined && entry.time > before.time;
-    const ownBusiness = output.form === "text" && before?.tally === entry.tally;
+    const ownBusiness = output.form === "text" && before?.tally === entry.tally && !escaped;
     if (before !== undefined && !later && !ownBusiness) {
       entry.tally.drop("duplicate", 1);
       continue;

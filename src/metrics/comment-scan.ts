@@ -1,4 +1,4 @@
-import { isPlainName, SPACE, unescapeValue } from "./exposition.ts";
+import { familyTypes, isPlainName, notePlainName, SPACE, unescapeValue } from "./exposition.ts";
 import { plainNameEnd } from "./line-scan.ts";
 
 /** What a comment line says of a family. */
@@ -15,6 +15,7 @@ export interface Comment {
 const TAB = 9;
 const CR = 13;
 const words = (["HELP", "TYPE", "UNIT"] as const).map((what) => ({ what, bytes: Buffer.from(`# ${what} `) }));
+const types = familyTypes.map((word) => ({ word, bytes: Buffer.from(word) }));
 const eof = Buffer.from("# EOF");
 
 /** The comment from `at` to the line feed at `end`; undefined when it says nothing of a family. */
@@ -34,10 +35,17 @@ function plainComment(bytes: Buffer, at: number, end: number): Comment | undefin
   if (first === SPACE || first === TAB || last === CR || last === SPACE || last === TAB) return undefined;
   return {
     what: word.what,
-    name: bytes.toString("latin1", name, nameEnd),
-    rest: bytes.toString("utf8", nameEnd + 1, end),
+    name: notePlainName(bytes.toString("latin1", name, nameEnd)),
+    rest: typeAt(bytes, nameEnd + 1, end) ?? bytes.toString("utf8", nameEnd + 1, end),
     plain: true,
   };
+}
+
+/** A type's word, which need not be decoded. */
+function typeAt(bytes: Uint8Array, start: number, end: number): string | undefined {
+  for (const { word, bytes: known } of types)
+    if (known.length === end - start && startsWith(bytes, start, known)) return word;
+  return undefined;
 }
 
 function wordAt(bytes: Uint8Array, at: number): (typeof words)[number] | undefined {

@@ -45,6 +45,12 @@ export function isPlainName(name: string): boolean {
   lastPlain = name;
   return true;
 }
+/** For who has read a name byte by byte and knows that it is plain. */
+export function notePlainName(name: string): string {
+  lastPlain = name;
+  return name;
+}
+
 /** Whether a label name needs no quotes. */
 export const isPlainLabel = (name: string): boolean => /^[a-zA-Z_][a-zA-Z0-9_]*$/.test(name);
 

@@ -1,9 +1,11 @@
-import { type Escaping, type Form, isPlainName, LF, type Metadata } from "./exposition.ts";
+import { type Escaping, type Form, isPlainName, type Metadata } from "./exposition.ts";
 import { GroupCheck, LabelHash } from "./group-check.ts";
-import { labelList, parseLine, type Sample, sampleLine, timeFits } from "./line-parse.ts";
-import { LineScan } from "./line-scan.ts";
-import { isGrouped, type Naming, type SampleKind, type Suffix } from "./naming.ts";
+import { labelList, type Sample, sampleLine, timeFits } from "./line-parse.ts";
+import type { Found, LineRuns } from "./line-runs/line-room.ts";
+import type { LineScan } from "./line-scan.ts";
+import { isGrouped, type Naming, type Suffix } from "./naming.ts";
 import { numberEnd, numberIn, parseNumber } from "./numbers.ts";
+import { boundIn, boundOf, hasLabel, isCount, isPlainSample, pairOf } from "./sample-rules.ts";
 import { LineStore, type Sink } from "./sinks.ts";
 import type { Tally } from "./tally.ts";
 
@@ -46,14 +48,14 @@ export class FamilyLines {
   readonly #scan: LineScan;
   readonly #base: Uint8Array;
   readonly #suffixes: readonly Suffix[];
-  /** Of the last line that was looked at: its suffix, its labels' hash, and where it began. */
-  #suffix: Suffix | undefined;
-  #key = 0;
-  #keyAt = -1;
   readonly #grouped: boolean;
   readonly #checks: boolean;
-  /** One sample name, no rules beyond the line's: a bare line may go out as it is. */
+  /** One sample name, no groups: a bare line may go out as it is, on OpenMetrics' pages a counter if it is not negative. */
   readonly #simple: boolean;
+  readonly #counts: boolean;
+  readonly #histograms: boolean;
+  /** The line before was a bucket that was looked at by itself: its group is not in the usual form. */
+  #amongBuckets = false;
   /** Only where there are groups: most families are small, and there are many. */
   readonly #group: GroupCheck;
   readonly #open: LineStore;
@@ -76,8 +78,9 @@ export class FamilyLines {
     this.#checks = to === "openmetrics" || isGrouped(naming.type);
     if (naming.type === "stateset" && to === "openmetrics") facts.sink.unclean();
     const only = naming.suffixes.length === 1 ? naming.suffixes[0] : undefined;
-    const ruled = to === "openmetrics" && (only?.kind === "total" || only?.kind === "info");
-    this.#simple = only?.suffix === "" && only.side === undefined && !ruled && !this.#grouped;
+    this.#histograms = naming.type === "histogram";
+    this.#counts = to === "openmetrics" && only?.kind === "total";
+    this.#simple = only?.suffix === "" && only.side === undefined && only.kind !== "info" && !this.#grouped;
   }
 
   get name(): string {
@@ -98,10 +101,12 @@ export class FamilyLines {
   accepts(bytes: Uint8Array, at: number, run: number): number {
     const scan = this.#scan;
     if (this.#simple && scan.prefixed && scan.nameEnd === at + this.#base.length && scan.bare) {
+      if (this.#counts && !isCount(bytes[scan.valueStart])) return -1;
       this.#lines++;
       return run;
     }
     const suffix = this.#suffixOf(bytes, at);
+    this.#amongBuckets = suffix?.kind === "bucket";
     if (suffix === undefined || suffix.side !== undefined) return -1;
     const { from, to } = this.#facts;
     if (scan.timeStart !== 0 && !this.#timeMayStay(bytes)) return -1;
@@ -110,6 +115,56 @@ export class FamilyLines {
     if (to === "openmetrics" && scan.reserved) return -1;
     if (!this.#grouped) return this.#single(bytes, suffix) ? this.#one(run) : -1;
     return this.#inGroup(bytes, at, run, suffix);
+  }
+
+  /**
+   * How far lines go that are like the one at `at`, which was accepted just now and ends before `next`: the place where
+   * they end. `bytes` are the room's.
+   */
+  more(runs: LineRuns, at: number, next: number, end: number): number {
+    if (!this.#simple || !this.#scan.bare) return next;
+    const to = runs.alike(at, next, end, this.#counts ? 1 : 0);
+    if (to > next) this.#lines += runs.found.lines;
+    return to;
+  }
+
+  /** Whether the next line may be the first of a group that `histograms` takes. */
+  get startsHistograms(): boolean {
+    return this.#histograms && !this.#amongBuckets;
+  }
+
+  /**
+   * Whole groups of a histogram of which the first begins with the line that was just scanned, as far as they are in the
+   * usual order and keep all rules: passed on, and the place behind them. Else `at`, and nothing has happened. `run`: as
+   * in accepts.
+   */
+  histograms(runs: LineRuns, bytes: Uint8Array, at: number, run: number, end: number): number {
+    const scan = this.#scan;
+    if (scan.pair !== "le" || !scan.bare) return at;
+    if (this.#suffixOf(bytes, at)?.kind !== "bucket") return at;
+    const { labelsStart, pairStart, pairValue, pairEnd, labelsEnd } = scan;
+    const keyed = this.#grouped ? 1 : 0;
+    const to = runs.histograms(at, labelsStart, pairStart, pairValue, pairEnd, labelsEnd, end, keyed);
+    return to === at ? at : this.#passGroups(runs.found, bytes, at, run, to);
+  }
+
+  #passGroups(found: Found, bytes: Uint8Array, at: number, run: number, to: number): number {
+    const check = this.#group;
+    if (this.#grouped && check.isKnown(found.key(0))) return at;
+    if (this.#grouped) this.#closeGroup(bytes, run, at);
+    else this.flush(bytes, run, at);
+    let lines = 0;
+    let end = to;
+    for (let i = 0; i < found.groups && end === to; i++) {
+      const key = this.#grouped ? found.key(i) : 0;
+      if (this.#grouped && check.isKnown(key)) end = found.start(i);
+      else {
+        if (this.#grouped) check.pass(key);
+        lines += found.linesOf(i);
+      }
+    }
+    this.#facts.sink.append(bytes, at, end, lines);
+    return end;
   }
 
   #one(run: number): number {
@@ -123,10 +178,7 @@ export class FamilyLines {
   }
 
   #suffixOf(bytes: Uint8Array, at: number): Suffix | undefined {
-    // The name is that of the line before.
-    if (this.#suffix !== undefined && this.#scan.twin >= 0) return this.#suffix;
-    this.#suffix = this.#scan.prefixed ? this.#findSuffix(bytes, at + this.#base.length) : undefined;
-    return this.#suffix;
+    return this.#scan.prefixed ? this.#findSuffix(bytes, at + this.#base.length) : undefined;
   }
 
   #findSuffix(bytes: Uint8Array, start: number): Suffix | undefined {
@@ -162,7 +214,7 @@ export class FamilyLines {
       if (kind !== "bucket" && !(kind === "quantile" && scan.pair === "quantile")) return true;
       return scan.pair === pairOf(kind) && numberEnd(bytes, scan.pairValue) === scan.pairEnd - 1;
     }
-    if (kind === "total") return first !== 45 && first !== 78;
+    if (kind === "total") return isCount(first);
     if (kind === "info") return first === 49 && scan.valueEnd === scan.valueStart + 1 && scan.timeStart === 0;
     return true;
   }
@@ -171,10 +223,7 @@ export class FamilyLines {
     const scan = this.#scan;
     if (kind === "total" && !this.#single(bytes, { kind, suffix: "", side: undefined })) return -1;
     const paired = scan.pair !== "" && scan.pair === pairOf(kind);
-    const sameAsBefore = paired && scan.sameGroup && scan.twin === this.#keyAt;
-    if (!sameAsBefore) this.#key = this.#keyOf(bytes, paired);
-    this.#keyAt = at;
-    const key = this.#key;
+    const key = this.#keyOf(bytes, paired);
     const time = scan.timeStart === 0 ? undefined : numberIn(bytes, scan.timeStart, scan.end);
     let from = run;
     if (this.#group.isNew(key, time)) {
@@ -272,7 +321,9 @@ export class FamilyLines {
     if (!timeFits(sample, to)) return undefined;
     const names = sample.labels.map(([name]) => labelList([[name, ""]], escaping));
     if (new Set(names).size < names.length) return undefined;
-    if (to === "openmetrics" && names.some((name) => name.startsWith("__"))) return undefined;
+    const reserved = sample.labels.some(([name], i) => name.startsWith("__") || names[i]?.startsWith("__"));
+    if (to === "openmetrics" && reserved) return undefined;
+    if (escaping === "underscores" && !isPlainSample(sample)) this.#facts.sink.escaped();
     const typed = this.#facts.naming.type !== "unknown";
     const keepExemplar = to === "openmetrics" && typed && (kind === "bucket" || kind === "total");
     return Buffer.from(`${sampleLine(sample, this.#facts, keepExemplar)}\n`);
@@ -333,46 +384,3 @@ const noGroup = new GroupCheck("unknown");
 const labelHash = new LabelHash();
 /** A quoted name does not stand at the beginning of a line. */
 const matchesNothing = new Uint8Array(1);
-
-/** Lines of one family that are in the page's form already: through the same rules once more, now strictly. */
-export function filterLines(bytes: Buffer, facts: FamilyFacts): void {
-  const scan = new LineScan();
-  scan.begin(bytes);
-  const family = new FamilyLines(facts, scan);
-  let run = 0;
-  for (let at = 0; at < bytes.length; ) {
-    const from = scan.scan(bytes, at, family.prefix) ? family.accepts(bytes, at, run) : -1;
-    const next = from < 0 ? bytes.indexOf(LF, at) + 1 : scan.end + 1;
-    if (from >= 0) run = from;
-    else {
-      family.flush(bytes, run, at);
-      const sample = readSample(bytes, at, next, facts.to);
-      if (sample === undefined || !family.take(sample)) facts.tally.drop("syntax", 1);
-      run = next;
-    }
-    at = next;
-  }
-  family.flush(bytes, run, bytes.length);
-  family.close();
-}
-
-function boundIn(bytes: Uint8Array, start: number, end: number): number {
-  if (numberEnd(bytes, start) === end) return numberIn(bytes, start, end);
-  return parseNumber(Buffer.from(bytes.subarray(start, end)).toString()) ?? Number.NaN;
-}
-
-/** The number in a label, undefined when there is none. */
-function boundOf(sample: Sample, label: string): number | undefined {
-  const text = sample.labels.find(([name]) => name === label)?.[1];
-  return text === undefined ? undefined : parseNumber(text);
-}
-
-/** The label that is not part of a group's identity. */
-const pairOf = (kind: SampleKind): "" | "le" | "quantile" =>
-  kind === "bucket" ? "le" : kind === "quantile" ? "quantile" : "";
-
-const hasLabel = ({ labels }: Sample, label: string): boolean => labels.some(([name]) => name === label);
-
-/** One line as a sample; the line feed is not part of it. */
-export const readSample = (bytes: Buffer, start: number, end: number, form: Form): Sample | undefined =>
-  parseLine(bytes.toString("utf8", start, bytes[end - 1] === LF ? end - 1 : end), form);

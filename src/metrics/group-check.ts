@@ -30,6 +30,16 @@ export class GroupCheck {
     return key !== this.#key || time !== this.#time;
   }
 
+  /** Whether there were lines with these labels already. */
+  isKnown(key: number): boolean {
+    return key === this.#key || this.#seen.has(key);
+  }
+
+  /** A group with these labels, without a time, has passed elsewhere. */
+  pass(key: number): void {
+    this.begin(key, undefined);
+  }
+
   begin(key: number, time: number | undefined): void {
     const sameSeries = key === this.#key;
     const later = time !== undefined && this.#time !== undefined && time > this.#time;
@@ -110,6 +120,9 @@ export class LabelHash {
     this.#b = b;
   }
   get value(): number {
-    return (this.#a >>> 0) * 0x200000 + (this.#b & 0x1fffff);
+    return labelKey(this.#a, this.#b);
   }
 }
+
+/** Both hashes in one number. */
+export const labelKey = (a: number, b: number): number => (a >>> 0) * 0x200000 + (b & 0x1fffff);

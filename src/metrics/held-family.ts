@@ -5,7 +5,7 @@ import type { Tally } from "./tally.ts";
 
 /**
  * A small family that waits for the end of the page, so that samples of later sources can join it. Bounded: the
- * first source's lines by `limits.family`, those that join by `limits.joined`.
+ * first source's lines by `limits.family`, and all that join it by as much again.
  */
 export class HeldFamily {
   readonly naming: Naming;
@@ -15,6 +15,10 @@ export class HeldFamily {
   readonly joined: Joined[] = [];
   /** A sample breaks a rule of the type; the family is looked at sample by sample in the end. */
   unclean = false;
+  /** A name was written anew: series that were different may be the same now. */
+  escaped = false;
+  /** What it takes of its source's allowance. */
+  taken = 0;
 
   constructor(naming: Naming, metadata: Metadata, tally: Tally) {
     this.naming = naming;
@@ -75,27 +79,45 @@ export class HoldSink implements Sink {
   unclean(): void {
     this.#family.unclean = true;
   }
+
+  escaped(): void {
+    this.#family.escaped = true;
+  }
 }
 
-/** Lines of another source (or of the same one, later on its page) for a family that is still held. */
+/**
+ * Lines of another source (or of the same one, later on its page) for a family that is still held: all of them, or none
+ * if they are too many. So it does not matter in how many pieces they come.
+ */
 export class JoinSink implements Sink {
   readonly strict = false;
   readonly #family: HeldFamily;
-  readonly #tally: Tally;
+  readonly #part: Joined;
   readonly #room: (bytes: number) => boolean;
+  #refused = false;
 
+  /** `room`: as in HoldHooks. */
   constructor(family: HeldFamily, tally: Tally, room: (bytes: number) => boolean) {
     this.#family = family;
-    this.#tally = tally;
+    this.#part = { tally, lines: new LineStore() };
     this.#room = room;
+    family.joined.push(this.#part);
   }
 
   append(bytes: Uint8Array, start: number, end: number, samples: number): void {
-    if (!this.#room(end - start)) return this.#tally.dropFrom(this.#family.naming.family, samples);
-    const before = this.#family.joined.find(({ tally }) => tally === this.#tally);
-    const joined = before ?? { tally: this.#tally, lines: new LineStore() };
-    if (before === undefined) this.#family.joined.push(joined);
-    joined.lines.add(bytes, start, end, samples);
+    const { tally, lines } = this.#part;
+    if (!this.#refused && this.#room(end - start)) return lines.add(bytes, start, end, samples);
+    if (!this.#refused) this.#refuse();
+    tally.dropFrom(this.#family.naming.family, samples);
+  }
+
+  #refuse(): void {
+    const { tally, lines } = this.#part;
+    this.#refused = true;
+    tally.dropFrom(this.#family.naming.family, lines.samples);
+    tally.held -= lines.length;
+    this.#family.joined.splice(this.#family.joined.indexOf(this.#part), 1);
+    lines.clear();
   }
 
   headed(): void {
@@ -104,5 +126,9 @@ export class JoinSink implements Sink {
 
   unclean(): void {
     // Every joined sample is looked at in the end.
+  }
+
+  escaped(): void {
+    this.#family.escaped = true;
   }
 }

@@ -1,45 +1,66 @@
 import { LF } from "./exposition.ts";
-import { LineStore } from "./sinks.ts";
+import { type LineRoom, ROOM_END, ROOM_START } from "./line-runs/line-room.ts";
 import { CutOff } from "./tally.ts";
 
 /** Longer lines are nobody's metrics; the source is cut off, so that it can't fill our memory. */
 export const LONGEST_LINE = 128 * 1024;
+/** The largest piece that the room has place for behind a line that waits. */
+export const LARGEST_PIECE = ROOM_END - ROOM_START - LONGEST_LINE;
 
-/** Pieces of a body in, whole lines out: most of a piece goes on without a copy, only its last line waits. */
+/**
+ * Pieces of a body in, whole lines out. They are put together in a room, where they stay until the next piece: so
+ * whoever borrowed them must be done with them by then.
+ */
 export class LineCutter {
+  readonly #bytes: Buffer;
   readonly #onLines: (bytes: Buffer, start: number, end: number) => void;
-  readonly #rest = new LineStore();
+  /** The line that waits for its end. */
+  #start = ROOM_START;
+  #end = ROOM_START;
 
-  constructor(onLines: (bytes: Buffer, start: number, end: number) => void) {
+  constructor({ bytes }: LineRoom, onLines: (bytes: Buffer, start: number, end: number) => void) {
+    this.#bytes = bytes;
     this.#onLines = onLines;
   }
 
+  /** Where the next piece may be put, so that it needs no copy. Nobody may hold any lines. */
+  window(): Buffer {
+    this.#makeRoom();
+    return this.#bytes.subarray(this.#end, this.#end + LARGEST_PIECE);
+  }
+
+  /** `piece`: of LARGEST_PIECE bytes at most. */
   push(piece: Buffer): void {
-    let start = 0;
-    if (this.#rest.length > 0) {
-      start = piece.indexOf(LF) + 1;
-      this.#keep(piece, 0, start === 0 ? piece.length : start);
-      if (start === 0) return;
-      this.#onLines(this.#rest.bytes, 0, this.#rest.length);
-      this.#rest.clear();
-    }
-    const end = piece.lastIndexOf(LF) + 1;
-    if (end > start) this.#onLines(piece, start, end);
-    this.#keep(piece, Math.max(start, end), piece.length);
+    const inPlace = piece.buffer === this.#bytes.buffer && piece.byteOffset === this.#bytes.byteOffset + this.#end;
+    if (!inPlace) this.#makeRoom();
+    const waiting = this.#end - this.#start;
+    const first = piece.indexOf(LF);
+    const fed = first < 0 ? piece.length : first + 1;
+    if (waiting + fed > LONGEST_LINE) throw new CutOff("long_line", `a line has more than ${LONGEST_LINE} bytes`);
+    if (!inPlace) this.#bytes.set(piece, this.#end);
+    const behind = this.#end + piece.lastIndexOf(LF) + 1;
+    this.#end += piece.length;
+    if (first >= 0) this.#give(behind);
   }
 
   /** The body is over and whole: a last line without its line feed is a line. */
   end(): void {
-    if (this.#rest.length === 0) return;
-    this.#rest.add(lineFeed, 0, 1, 0);
-    this.#onLines(this.#rest.bytes, 0, this.#rest.length);
-    this.#rest.clear();
+    if (this.#end > this.#start) this.push(lineFeed);
   }
 
-  #keep(piece: Buffer, start: number, end: number): void {
-    if (this.#rest.length + end - start > LONGEST_LINE)
-      throw new CutOff("long_line", `a line has more than ${LONGEST_LINE} bytes`);
-    if (end > start) this.#rest.add(piece, start, end, 0);
+  /** The line that waits goes to the front. */
+  #makeRoom(): void {
+    if (this.#start === ROOM_START) return;
+    this.#bytes.copyWithin(ROOM_START, this.#start, this.#end);
+    this.#end -= this.#start - ROOM_START;
+    this.#start = ROOM_START;
+  }
+
+  #give(end: number): void {
+    const start = this.#start;
+    this.#start = end;
+    // Another view each time, so that nobody takes these lines for those that stood here before.
+    this.#onLines(this.#bytes.subarray(), start, end);
   }
 }
 

@@ -5,6 +5,7 @@ import {
   type Form,
   isPlainLabel,
   isPlainName,
+  LF,
   unescapeValue,
 } from "./exposition.ts";
 import { parseNumber } from "./numbers.ts";
@@ -193,3 +194,7 @@ function convertTime(time: string, { from, to }: Spelling): string {
 /** Whether the sample's time can be written in the form `to`. */
 export const timeFits = ({ time }: Sample, to: Form): boolean =>
   time === undefined || to === "openmetrics" || Number(time) >= 0;
+
+/** One line as a sample; the line feed is not part of it. */
+export const readSample = (bytes: Buffer, start: number, end: number, form: Form): Sample | undefined =>
+  parseLine(bytes.toString("utf8", start, bytes[end - 1] === LF ? end - 1 : end), form);

@@ -19,17 +19,14 @@ for (let byte = 0; byte < 256; byte++) {
 }
 const role = (bytes: Uint8Array, at: number): number => roles[bytes[at] as number] as number;
 
-const noPrefix = new Uint8Array(0);
 /** More labels than this in one line are left to the slow parser. */
 const MOST_LABELS = 64;
 
 /**
  * The fast look at one sample line. `scan` is true for the plain form that almost every line has:
  * `name{label="value",…} number` with an optional number behind it as time stamp, single spaces, no repeated label.
- * Everything else (quoted names, exemplars, odd spacing, odd numbers, mistakes) is for line-parse.ts.
- *
- * Lines of a page are much alike: the next one differs from the one before in some label's value and in the number. So
- * each is compared with the one before, and looked at only where they differ. The fields hold the places found in the last line.
+ * Everything else (quoted names, exemplars, odd spacing, odd numbers, mistakes) is for line-parse.ts. The fields hold
+ * the places found in the last line. Of a run of lines that are alike only the first is looked at here; see line-runs/.
  */
 export class LineScan {
   nameEnd = 0;
@@ -53,32 +50,18 @@ export class LineScan {
   pairEnd = 0;
   /** Whether the name began with the prefix that was given. */
   prefixed = false;
-  /** Where the line before began, when this one has the same name and prefix; else -1. */
-  twin = -1;
-  /** The twin has the same labels, but for the value of the pair, which is the last one. */
-  sameGroup = false;
 
   #view: DataView = new DataView(new ArrayBuffer(0));
   #length = 0;
-  /** Where the line before began; -1 when it is not one to compare with. */
-  #before = -1;
-  #prefix: Uint8Array = noPrefix;
-  /** A label value with an escape: it must be read from its beginning. */
-  #escaped = false;
   #labelCount = 0;
-  #pairLabel = -1;
-  /** Of each label: length, first and last byte of the name in one number. */
+  /** Of each label: length, first and last byte of the name in one number; its first byte. */
   readonly #shapes = new Int32Array(MOST_LABELS);
-  /** Of each label, counted from the line's first byte: its name, its value, its closing quote. */
   readonly #names = new Int32Array(MOST_LABELS);
-  readonly #values = new Int32Array(MOST_LABELS);
-  readonly #quotes = new Int32Array(MOST_LABELS);
 
-  /** Before the lines in these bytes are scanned: those that were there before are forgotten. */
+  /** Before the lines in these bytes are scanned. */
   begin(bytes: Uint8Array): void {
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#length = bytes.byteLength;
-    this.#before = -1;
   }
 
   /**
@@ -86,22 +69,8 @@ export class LineScan {
    * one, or empty).
    */
   scan(bytes: Uint8Array, at: number, prefix: Uint8Array): boolean {
-    const before = this.#before;
-    this.#before = -1;
-    this.twin = -1;
-    this.sameGroup = false;
-    let i = before >= 0 && prefix === this.#prefix ? this.#likeBefore(bytes, at, before) : 0;
-    if (i === 0) i = this.#fromStart(bytes, at, prefix);
-    if (i === 0 || bytes[i] !== SPACE || !this.#tail(bytes, i + 1)) return false;
-    const comparable = this.#labelCount > 0 && !this.trailingComma && !this.reserved && !this.#escaped;
-    if (comparable) this.#before = at;
-    return true;
-  }
-
-  /** The name that was just found begins with `prefix`, which is the likely one from now on. */
-  adopt(prefix: Uint8Array): void {
-    this.#prefix = prefix;
-    this.prefixed = true;
+    const i = this.#head(bytes, at, prefix);
+    return i !== 0 && bytes[i] === SPACE && this.#tail(bytes, i + 1);
   }
 
   /** No time stamp, no trailing comma, no reserved label: nothing that one of the forms could object to. */
@@ -110,7 +79,7 @@ export class LineScan {
   }
 
   /** The place behind the name and the labels, or 0. */
-  #fromStart(bytes: Uint8Array, at: number, prefix: Uint8Array): number {
+  #head(bytes: Uint8Array, at: number, prefix: Uint8Array): number {
     let i = at;
     const length = prefix.length;
     let same = 0;
@@ -119,125 +88,56 @@ export class LineScan {
       i++;
     }
     this.prefixed = same === length;
-    this.#prefix = prefix;
     if (i === at && (role(bytes, i) & NAME_START) === 0) return 0;
     while ((role(bytes, i) & NAME) !== 0) i++;
     this.nameEnd = i;
     this.labelsStart = i;
     this.labelsEnd = i;
-    this.#noPair();
+    this.pair = "";
     this.trailingComma = false;
     this.reserved = false;
-    this.#escaped = false;
     this.#labelCount = 0;
-    if (bytes[i] !== OPEN) return i;
-    this.labelsStart = i + 1;
-    return this.#labels(bytes, at, i + 1, 0);
+    return bytes[i] === OPEN ? this.#labels(bytes, i + 1) : i;
   }
 
-  /** The same, from what is known of the line before; 0 when they have too little in common, or the rest is odd. */
-  #likeBefore(bytes: Uint8Array, at: number, before: number): number {
-    const [values, quotes] = [this.#values, this.#quotes];
-    const last = this.#labelCount - 1;
-    let same = this.#same(before, at, this.end - before);
-    let label = last;
-    while (label >= 0 && (values[label] as number) > same) label--;
-    if (label < 0) return 0;
-    this.nameEnd += at - before;
-    this.labelsStart += at - before;
-    const first = label;
-    let i = at + Math.min(same, quotes[label] as number);
-    for (;;) {
-      // Here the value of a label goes on, which may differ. Behind it the lines may be the same again.
-      const quote = quotes[label] as number;
-      i = this.#value(bytes, at, i, label);
-      if (i === 0) return 0;
-      const now = quotes[label] as number;
-      if (label < last) same = this.#same(before + quote, at + now, this.end - before - quote);
-      let next = last;
-      while (next > label && (values[next] as number) - quote > same) next--;
-      if (next === label) break;
-      i = at + now + Math.min(same, (quotes[next] as number) - quote);
-      this.#move(label + 1, next, now - quote);
-      label = next;
-    }
-    if (this.#pairLabel > label) this.#noPair();
-    i = this.#labels(bytes, at, i, label + 1);
-    if (i === 0) return 0;
-    this.twin = before;
-    this.sameGroup = first === last && this.#pairLabel === last && this.#labelCount === last + 1;
-    return i;
-  }
-
-  /** Labels that stand elsewhere in the line now; the closing quote of the last one is yet to be found. */
-  #move(from: number, to: number, by: number): void {
-    if (by === 0) return;
-    for (let label = from; label <= to; label++) {
-      this.#names[label] = (this.#names[label] as number) + by;
-      this.#values[label] = (this.#values[label] as number) + by;
-      if (label < to) this.#quotes[label] = (this.#quotes[label] as number) + by;
-    }
-  }
-
-  /** How many bytes (of at most `most`) are the same at both places. */
-  #same(a: number, b: number, most: number): number {
-    const view = this.#view;
-    const end = Math.min(most, this.#length - b);
-    let same = 0;
-    // Eight at a time, as numbers that only look like ones: those that are not equal to themselves stop it early, and
-    // the two zeros can't be mistaken for each other, as there are no NUL bytes here.
-    while (same + 8 <= end && view.getFloat64(a + same, true) === view.getFloat64(b + same, true)) same += 8;
-    while (same < end && view.getUint8(a + same) === view.getUint8(b + same)) same++;
-    return same;
-  }
-
-  /**
-   * The labels from `start` on, when so many are `known`. The place behind "}", or 0 when they are not in the plain
-   * form.
-   */
-  #labels(bytes: Uint8Array, at: number, start: number, known: number): number {
-    let count = known;
+  /** The place behind "}", or 0 when the labels from `start` on are not in the plain form. */
+  #labels(bytes: Uint8Array, start: number): number {
+    this.labelsStart = start;
     let i = start;
     while (bytes[i] !== CLOSE) {
       const name = i;
       while ((role(bytes, i) & LABEL) !== 0) i++;
       if (i === name || (role(bytes, name) & DIGIT) !== 0 || bytes[i] !== EQUALS || bytes[i + 1] !== QUOTE) return 0;
-      if (count === MOST_LABELS || !this.#newLabel(bytes, at, name, i, count)) return 0;
-      if (i - name <= QUANTILE.length && !this.#notePair(bytes, name, i, count)) return 0;
-      this.#values[count] = i + 2 - at;
-      i = this.#value(bytes, at, i + 2, count);
-      if (i === 0) return 0;
-      count++;
+      if (!this.#newLabel(bytes, name, i)) return 0;
+      const quote = this.#valueEnd(bytes, i + 2);
+      if (quote === 0 || !this.#notePair(bytes, name, i, quote)) return 0;
+      i = quote + 1;
+      if (bytes[i] === COMMA) {
+        i++;
+        if (bytes[i] === CLOSE) this.trailingComma = true;
+      } else if (bytes[i] !== CLOSE) return 0;
     }
-    this.#labelCount = count;
     this.labelsEnd = i;
-    if (this.#pairLabel >= 0) this.#placePair(at, this.#pairLabel);
     return i + 1;
   }
 
-  /** From within a label's value: the place behind it and its comma, or 0. */
-  #value(bytes: Uint8Array, at: number, start: number, label: number): number {
+  /** The closing quote of a label's value, or 0. */
+  #valueEnd(bytes: Uint8Array, start: number): number {
     let i = ordinary(this.#view, start, this.#length - 3);
     for (;;) {
       while ((role(bytes, i) & IN_VALUE) !== 0) i++;
-      if (bytes[i] === QUOTE) break;
+      if (bytes[i] === QUOTE) return i;
       if (bytes[i] !== BACKSLASH) return 0;
       const escaped = bytes[i + 1];
       if (escaped !== BACKSLASH && escaped !== QUOTE && escaped !== 110) return 0;
-      this.#escaped = true;
       i += 2;
     }
-    this.#quotes[label] = i - at;
-    i++;
-    if (bytes[i] === COMMA) {
-      i++;
-      if (bytes[i] === CLOSE) this.trailingComma = true;
-    } else if (bytes[i] !== CLOSE) return 0;
-    return i;
   }
 
   /** False for a name that may be there already: names of one shape are left to the slow parser if they are equal. */
-  #newLabel(bytes: Uint8Array, at: number, name: number, end: number, count: number): boolean {
+  #newLabel(bytes: Uint8Array, name: number, end: number): boolean {
+    const count = this.#labelCount;
+    if (count === MOST_LABELS) return false;
     const first = bytes[name] as number;
     if (first === UNDERSCORE && bytes[name + 1] === UNDERSCORE) {
       // The metric's name in another place: the slow parser says what is wrong with that.
@@ -245,35 +145,26 @@ export class LineScan {
       this.reserved = true;
     }
     const shape = ((end - name) << 16) | (first << 8) | (bytes[end - 1] as number);
-    const shapes = this.#shapes;
     for (let i = 0; i < count; i++) {
-      if (shapes[i] === shape && sameBytes(bytes, name, bytes, at + (this.#names[i] as number), end - name))
+      if (this.#shapes[i] === shape && sameBytes(bytes, name, bytes, this.#names[i] as number, end - name))
         return false;
     }
-    shapes[count] = shape;
-    this.#names[count] = name - at;
+    this.#shapes[count] = shape;
+    this.#names[count] = name;
+    this.#labelCount = count + 1;
     return true;
   }
 
-  /** Remembers `le` and `quantile`; false when both are there. */
-  #notePair(bytes: Uint8Array, name: number, end: number, label: number): boolean {
+  /** Remembers where `le` or `quantile` stands; false when both are there. */
+  #notePair(bytes: Uint8Array, name: number, end: number, quote: number): boolean {
     const word = end - name === LE.length ? LE : end - name === QUANTILE.length ? QUANTILE : undefined;
     if (word === undefined || !sameBytes(bytes, name, word, 0, word.length)) return true;
     if (this.pair !== "") return false;
     this.pair = word === LE ? "le" : "quantile";
-    this.#pairLabel = label;
+    this.pairStart = name;
+    this.pairValue = end + 2;
+    this.pairEnd = quote + 1;
     return true;
-  }
-
-  #placePair(at: number, label: number): void {
-    this.pairStart = at + (this.#names[label] as number);
-    this.pairValue = at + (this.#values[label] as number);
-    this.pairEnd = at + (this.#quotes[label] as number) + 1;
-  }
-
-  #noPair(): void {
-    this.pair = "";
-    this.#pairLabel = -1;
   }
 
   /** Value, time stamp, line feed. */

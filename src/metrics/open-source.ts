@@ -1,6 +1,8 @@
 import { errorCode } from "../foundation/errors.ts";
 import { type Clock, type Millis, pause } from "../foundation/time.ts";
-import { type BodyStream, openBody } from "../system/body-stream.ts";
+import { type BodyRequest, type BodyStream, openBody } from "../system/body-stream.ts";
+import type { HttpTarget } from "../system/http-client.ts";
+import type { Head } from "../system/response-framing.ts";
 import { type Agreed, acceptFor } from "./negotiate.ts";
 import type { Source } from "./scrape-sources.ts";
 import { CutOff } from "./tally.ts";
@@ -57,11 +59,40 @@ async function openOnce(source: Source, { agreed, seconds, signal }: Asking): Pr
   };
   for (const [index, to] of source.targets.entries()) {
     try {
-      return await openBody({ to, path: source.path, headers, signal });
+      return await openFollowing({ to, path: source.path, headers, signal });
     } catch (error) {
       const another = errorCode(error) === "ECONNREFUSED" || errorCode(error) === "EADDRNOTAVAIL";
       if (!another || index === source.targets.length - 1) throw error;
     }
   }
   throw new CutOff("refused", "there is no address to ask");
+}
+
+/** What Go's and Prometheus' clients follow as well; an endless row of them ends sooner here. */
+const MOST_REDIRECTS = 3;
+const redirects: readonly number[] = [301, 302, 303, 307, 308];
+
+/** Frameworks send `/metrics` on to `/metrics/`. Only within the same server: whose ports may be asked was decided before. */
+async function openFollowing(request: BodyRequest): Promise<BodyStream> {
+  let path = request.path;
+  for (let hop = 0; ; hop++) {
+    const stream = await openBody({ ...request, path });
+    const next = redirects.includes(stream.head.status) ? sameServer(request.to, path, stream.head) : undefined;
+    if (next === undefined || hop === MOST_REDIRECTS) return stream;
+    stream.close();
+    path = next;
+  }
+}
+
+/** The path that the answer points to, undefined when it is not on the same server. */
+function sameServer(to: HttpTarget, path: string, { headers }: Head): string | undefined {
+  if ("socketPath" in to) return undefined;
+  const here = `http://${to.host.includes(":") ? `[${to.host}]` : to.host}:${to.port}`;
+  const location = headers.get("location") ?? "";
+  if (!URL.canParse(location, here + path)) return undefined;
+  const there = new URL(location, here + path);
+  const names = [new URL(here).hostname, "localhost"];
+  const port = there.port === "" ? 80 : Number(there.port);
+  if (there.protocol !== "http:" || port !== to.port || !names.includes(there.hostname)) return undefined;
+  return there.pathname + there.search;
 }

@@ -4,7 +4,8 @@ import { constants, createGzip, createZstdCompress, type Gzip, type ZstdCompress
 import type { Coding } from "./negotiate.ts";
 import type { PageWriter } from "./page-writer.ts";
 
-const LARGEST_COPY = 512 * 1024;
+/** What is read at once, and some headings. */
+const LARGEST_COPY = 1280 * 1024;
 
 /** The way of a page to the scraper: blocks out of the writer, compressed when asked, at the scraper's pace. */
 export class PageOutput {
@@ -37,45 +38,55 @@ export class PageOutput {
     this.#compressor?.pipe(response);
   }
 
-  get #into(): Writable {
-    return this.#compressor ?? this.#response;
+  /**
+   * Sends what was written since the last call. Undefined when all of it is on its way and the buffers may be used again,
+   * else a promise of that. Throws, or rejects, when nobody listens any more.
+   */
+  flush(signal: AbortSignal): Promise<void> | undefined {
+    const blocks = this.#writer.take();
+    const wait = blocks.length === 0 ? undefined : this.#send(blocks, signal);
+    if (wait !== undefined) return wait.then(() => this.#check(signal));
+    this.#check(signal);
+    return undefined;
   }
 
-  /**
-   * Sends what was written since the last call; resolves when all of it is on its way and the buffers may be used
-   * again. Throws when nobody listens any more.
-   */
-  async flush(signal: AbortSignal): Promise<void> {
-    const blocks = this.#writer.take();
-    if (blocks.length > 0) {
-      if (this.#compressor === undefined) await this.#sent(blocks, signal);
-      else await this.#compressed(blocks, signal);
-    }
-    this.#check(signal);
+  #send(blocks: readonly Uint8Array[], signal: AbortSignal): Promise<void> | undefined {
+    if (this.#compressor === undefined) return this.#sent(this.#response, blocks, signal);
+    return this.#compressed(this.#compressor, blocks, signal);
   }
 
   /** One piece is compressed at a time, from a copy, so that the buffers are free at once. */
-  async #compressed(blocks: readonly Uint8Array[], signal: AbortSignal): Promise<void> {
+  async #compressed(compressor: Writable, blocks: readonly Uint8Array[], signal: AbortSignal): Promise<void> {
     await this.#compressing;
     const length = blocks.reduce((sum, block) => sum + block.length, 0);
-    if (length > LARGEST_COPY) return this.#sent(blocks, signal);
+    if (length > LARGEST_COPY) return this.#sent(compressor, blocks, signal);
     if (this.#copy.length < length) this.#copy = Buffer.allocUnsafeSlow(Math.min(LARGEST_COPY, length * 2));
     let at = 0;
     for (const block of blocks) {
       this.#copy.set(block, at);
       at += block.length;
     }
-    this.#compressing = this.#sent([this.#copy.subarray(0, length)], signal);
+    this.#compressing = this.#sent(compressor, [this.#copy.subarray(0, length)], signal) ?? Promise.resolve();
   }
 
-  #sent(blocks: readonly Uint8Array[], signal: AbortSignal): Promise<void> {
+  #sent(into: Writable, blocks: readonly Uint8Array[], signal: AbortSignal): Promise<void> | undefined {
+    if (this.#closed || signal.aborted) return undefined;
+    let done = false;
+    const last = blocks.length - 1;
+    // All in one call of the kernel, and now: left alone, the response would wait for the next turn.
+    const socket = into === this.#response ? this.#response.socket : null;
+    socket?.cork();
+    for (let i = 0; i < last; i++) into.write(blocks[i]);
+    into.write(blocks[last], () => {
+      done = true;
+      this.#wake();
+    });
+    socket?.uncork();
+    // The kernel took it all: nobody looks at the buffers any more.
+    if (socket !== null && socket.writableLength === 0) return undefined;
     return new Promise((resolve) => {
-      if (this.#closed || signal.aborted) return resolve();
-      this.#wake = resolve;
-      const into = this.#into;
-      const last = blocks.length - 1;
-      for (let i = 0; i < last; i++) into.write(blocks[i]);
-      into.write(blocks[last], () => resolve());
+      if (done || this.#closed) resolve();
+      else this.#wake = resolve;
     });
   }
 
@@ -91,7 +102,7 @@ export class PageOutput {
       this.#response.once("close", resolve);
       this.#response.once("finish", resolve);
       signal.addEventListener("abort", () => resolve(), { once: true });
-      this.#into.end();
+      (this.#compressor ?? this.#response).end();
     });
     // Whoever closes as soon as the last byte is there has the page.
     if (!this.#response.writableFinished) this.#check(signal);

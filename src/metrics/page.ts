@@ -41,7 +41,7 @@ export type Filter = (opened: Naming, metadata: Metadata, bytes: Buffer, sink: S
  * The page that comes into being: who has which name, what is held for a join, what is written. The rule:
  * a family belongs to the first source that gives it (agent, Envoy, applications as configured). Small families are
  * held until the end of the page; a later family of the same name and type joins a held one, series by series, and
- * a series that is there already is dropped. Every other repetition is dropped. All drops are counted by source and name.
+ * a series that is there already is dropped. Every other repetition is dropped whole. All drops are counted by source and name.
  * What goes out depends on the pages alone, never on their timing.
  */
 export class MergedPage {
@@ -49,10 +49,8 @@ export class MergedPage {
   readonly writer: PageWriter;
   readonly #limits: PageLimits;
   /** Every name that is taken, with the family if it is still held. */
-  readonly #claims = new Map<string, HeldFamily | undefined>();
+  readonly #claims = new Map<string, HeldFamily | "gone">();
   readonly #held = new Set<HeldFamily>();
-  readonly #heldBytes = new Map<Tally, number>();
-  readonly #families = new Map<Tally, number>();
 
   constructor(output: Output, writer: PageWriter, limits: PageLimits = pageLimits) {
     this.output = output;
@@ -62,20 +60,36 @@ export class MergedPage {
 
   /** Names that sources can't give, whatever they say. */
   reserve(names: readonly string[]): void {
-    for (const name of names) this.#claims.set(name, undefined);
+    for (const name of names) this.#claims.set(name, "gone");
+  }
+
+  /**
+   * Whether a whole family of this one name and so many bytes, of which nothing but its type is said, goes straight onto
+   * the page: nobody has the name, and there is no room to hold it. If so the name is taken. Throws as open does.
+   */
+  passes(tally: Tally, name: string, hold: boolean, bytes: number): boolean {
+    const { family, held } = this.#limits;
+    const isHeld = hold && bytes <= family && tally.held + HELD_OVERHEAD + bytes <= held;
+    if (isHeld || this.#claims.has(name)) return false;
+    this.#count(tally);
+    this.#claims.set(name, "gone");
+    return true;
+  }
+
+  #count(tally: Tally): void {
+    if (++tally.opened > this.#limits.families)
+      throw new CutOff("too_many_families", `its page has more than ${this.#limits.families} families`);
   }
 
   /** A family of a source, at its first sample; `wanted`: its name on this page. `filter`: see HoldHooks. Throws CutOff when there are too many. */
   open(tally: Tally, metadata: Metadata, wanted: Naming, hold: boolean, filter: Filter): Opened {
-    const held = this.#claims.get(wanted.family);
-    if (held !== undefined && (isSameFamily(held, wanted) || this.#areItsTimes(held, wanted, tally)))
-      return { naming: wanted, sink: this.#joining(held, tally), alone: false };
-    const naming = this.#free(wanted) ? wanted : this.#plainer(wanted, metadata);
+    const before = this.#claims.get(wanted.family);
+    if (typeof before === "object" && (isSameFamily(before, wanted) || this.#areItsTimes(before, wanted, tally)))
+      return { naming: wanted, sink: this.#joining(before, tally), alone: false };
+    const free = before === undefined && (wanted.claims.length === 1 || this.#free(wanted));
+    const naming = free ? wanted : this.#plainer(wanted, metadata);
     if (naming === undefined) return { naming: wanted, sink: new DropSink(tally, wanted.family), alone: false };
-    const families = (this.#families.get(tally) ?? 0) + 1;
-    this.#families.set(tally, families);
-    if (families > this.#limits.families)
-      throw new CutOff("too_many_families", `its page has more than ${this.#limits.families} families`);
+    this.#count(tally);
     const sink = hold ? this.#holding(naming, metadata, tally, filter) : this.#streaming(naming, metadata, tally);
     return { naming, sink, alone: true };
   }
@@ -102,7 +116,7 @@ export class MergedPage {
   }
 
   #streaming(naming: Naming, metadata: Metadata, tally: Tally): Sink {
-    for (const name of naming.claims) this.#claims.set(name, undefined);
+    for (const name of naming.claims) this.#claims.set(name, "gone");
     // The groups of a state set can't be checked line by line.
     const unchecked = naming.type === "stateset" && this.output.form === "openmetrics";
     const said = unchecked ? asUnknown(naming.family) : naming;
@@ -118,12 +132,17 @@ export class MergedPage {
   }
 
   #holding(naming: Naming, metadata: Metadata, tally: Tally, filter: Filter): Sink {
-    if (!this.#takeRoom(tally, HELD_OVERHEAD)) return this.#streaming(naming, metadata, tally);
     const family = new HeldFamily(naming, metadata, tally);
+    if (!this.#takeRoom(tally, HELD_OVERHEAD)) return this.#streaming(naming, metadata, tally);
+    family.taken = HELD_OVERHEAD;
     for (const name of naming.claims) this.#claims.set(name, family);
     this.#held.add(family);
     return new HoldSink(family, {
-      room: (bytes) => family.own.length + bytes <= this.#limits.family && this.#takeRoom(tally, bytes),
+      room: (bytes) => {
+        const fits = family.own.length + bytes <= this.#limits.family && this.#takeRoom(tally, bytes);
+        if (fits) family.taken += bytes;
+        return fits;
+      },
       overflow: () => this.#release(family),
       filter: (bytes, sink) => filter(naming, metadata, bytes, sink),
     });
@@ -133,7 +152,12 @@ export class MergedPage {
   #release(family: HeldFamily): Sink {
     const { naming, metadata, tally } = family;
     this.#held.delete(family);
-    for (const { tally: other, lines } of family.joined) other.dropFrom(naming.family, lines.samples);
+    // As if it had not been held: what is held must not depend on the pieces in which the page came.
+    tally.held -= family.taken;
+    for (const { tally: other, lines } of family.joined) {
+      other.held -= lines.length;
+      other.dropFrom(naming.family, lines.samples);
+    }
     return this.#streaming(naming, metadata, tally);
   }
 
@@ -146,9 +170,8 @@ export class MergedPage {
   }
 
   #takeRoom(tally: Tally, bytes: number): boolean {
-    const used = (this.#heldBytes.get(tally) ?? 0) + bytes;
-    if (used > this.#limits.held) return false;
-    this.#heldBytes.set(tally, used);
+    if (tally.held + bytes > this.#limits.held) return false;
+    tally.held += bytes;
     return true;
   }
 
@@ -166,8 +189,8 @@ export class MergedPage {
   }
 
   #write(family: HeldFamily): void {
-    const { naming, metadata, tally, own, unclean, joined } = family;
-    if (!unclean && joined.length === 0) {
+    const { naming, metadata, tally, own, unclean, escaped, joined } = family;
+    if (!unclean && !escaped && joined.length === 0) {
       const sink = this.#stream(tally, naming, metadata);
       if (own.samples > 0) sink.append(own.bytes, 0, own.length, own.samples);
       return;

@@ -1,37 +1,53 @@
 import type { Transform } from "node:stream";
 import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from "node:zlib";
 import { describeError, errorCode } from "../foundation/errors.ts";
-import type { BodyStream } from "../system/body-stream.ts";
+import type { BodyStream, Take, Window } from "../system/body-stream.ts";
 import { NotHttp } from "../system/response-framing.ts";
-import { LineCutter } from "./line-cutter.ts";
+import { LARGEST_PIECE, LineCutter } from "./line-cutter.ts";
+import type { LineRoom } from "./line-runs/line-room.ts";
 import { formOf } from "./negotiate.ts";
 import type { MergedPage } from "./page.ts";
 import type { Source } from "./scrape-sources.ts";
 import { SourceMerge } from "./source-merge.ts";
 import { CutOff, type Tally } from "./tally.ts";
 
-/** Reads a source's body into the page; `flush` sends on what came of each piece. Throws what ended it early. */
+/** Where the lines are on their way. */
+export interface Way {
+  /** Nobody else uses it until all of the source's lines are sent. */
+  readonly room: LineRoom;
+  /** Sends on what came of each piece. */
+  readonly flush: () => Promise<void> | undefined;
+}
+
+/** Reads a source's body into the page. Throws what ended it early; what came before that is on the page, but not sent. */
 export async function readSource(
   source: Source,
   stream: BodyStream,
   page: MergedPage,
   tally: Tally,
-  flush: () => Promise<void>,
+  { room, flush }: Way,
 ): Promise<void> {
   const { status, headers } = stream.head;
   if (status !== 200) throw new CutOff("status", `it answered ${status}`);
   const type = headers.get("content-type");
   const form = formOf(type);
   if (form === undefined) throw new CutOff("content_type", `it answered with ${type}`);
-  const merge = new SourceMerge(page, tally, form, true);
-  const cutter = new LineCutter((bytes, start, end) => merge.push(bytes, start, end));
-  try {
-    await readDecoded(stream, async (piece) => {
-      tally.bytes += piece.length;
-      if (tally.bytes > source.limit) throw new CutOff("too_large", `its page has more than ${source.limit} bytes`);
-      cutter.push(piece);
-      await flush();
+  const merge = new SourceMerge(page, tally, form, true, room);
+  const cutter = new LineCutter(room, (bytes, start, end) => merge.push(bytes, start, end));
+  // While lines are not sent, and for ever when the source is cut off, nothing may be put over them.
+  let held = false;
+  const take: Take = (piece) => {
+    held = true;
+    tally.bytes += piece.length;
+    if (tally.bytes > source.limit) throw new CutOff("too_large", `its page has more than ${source.limit} bytes`);
+    const wait = pushInParts(cutter, piece, flush);
+    if (wait === undefined) held = false;
+    return wait?.then(() => {
+      held = false;
     });
+  };
+  try {
+    await readDecoded(stream, take, () => (held ? undefined : cutter.window()));
     cutter.end();
   } finally {
     merge.end();
@@ -39,28 +55,49 @@ export async function readSource(
   if (form === "openmetrics" && !merge.sawEnd) throw new CutOff("truncated", "its page ends without # EOF");
 }
 
+/** Nearly always there is one part, and it is sent at once. */
+function pushInParts(cutter: LineCutter, piece: Buffer, flush: Way["flush"]): Promise<void> | undefined {
+  for (let at = 0; at < piece.length; at += LARGEST_PIECE) {
+    cutter.push(piece.subarray(at, at + LARGEST_PIECE));
+    const rest = piece.subarray(at + LARGEST_PIECE);
+    const wait = flush();
+    if (wait !== undefined) return rest.length === 0 ? wait : wait.then(() => pushInParts(cutter, rest, flush));
+  }
+  return undefined;
+}
+
+type Decoder = Transform & { readonly bytesWritten: number };
+
 /** The body without its content encoding. */
-async function readDecoded(stream: BodyStream, take: (piece: Buffer) => Promise<void>): Promise<void> {
+async function readDecoded(stream: BodyStream, take: Take, window: Window): Promise<void> {
   const coding = (stream.head.headers.get("content-encoding") ?? "identity").toLowerCase();
-  if (coding === "identity" || coding === "") return stream.read(take);
+  if (coding === "identity" || coding === "") return stream.read(take, window);
   const create = decoders[coding];
   if (create === undefined) throw new CutOff("content_type", `its content encoding "${coding}" is unknown`);
   const decoder = create();
+  let fed = 0;
   const feed = stream
-    .read((piece) => written(decoder, piece))
+    .read((piece) => {
+      fed += piece.length;
+      return written(decoder, piece);
+    })
     .then(
       () => void decoder.end(),
       (error: unknown) => void decoder.destroy(error instanceof Error ? error : new Error(String(error))),
     );
   try {
     for await (const piece of decoder as AsyncIterable<Buffer>) await take(piece);
+    if (coding === "zstd" && decoder.bytesWritten < fed)
+      throw new CutOff("truncated", "its page has more than one frame of zstd, of which only the first can be read");
   } finally {
     decoder.destroy();
+    // Or we would wait for bytes that nobody wants any more.
+    stream.close();
     await feed;
   }
 }
 
-const decoders: Readonly<Record<string, (() => Transform) | undefined>> = {
+const decoders: Readonly<Record<string, (() => Decoder) | undefined>> = {
   gzip: createGunzip,
   "x-gzip": createGunzip,
   deflate: createInflate,

@@ -1,4 +1,5 @@
 import type { AgentConfig, ScrapeTarget } from "../config/agent-config.ts";
+import type { Millis } from "../foundation/time.ts";
 import type { HttpTarget } from "../system/http-client.ts";
 
 /** Somebody who is asked for metrics. */
@@ -65,19 +66,32 @@ function ofEnvoy({ to, path }: EnvoyStats, query: string): Source {
   return { label: "envoy", type: "envoy", targets: [to], path: joined, limit: ENVOY_LIMIT };
 }
 
-/**
- * The deadline of each of `count` sources in ms after the scrape's start. All are asked at once and read in order;
- * an earlier one must leave each later one a tenth of the time (together at most half), so that one dead source
- * costs nobody else.
- */
-export function deadlines(count: number, budget: number): readonly number[] {
-  const share = budget * Math.min(0.1, 0.5 / Math.max(1, count));
-  return Array.from({ length: count }, (_, index) => budget - (count - 1 - index) * share);
+export interface Limits {
+  /** When the source must be done. */
+  readonly deadline: Millis;
+  /** When its answer must have begun. */
+  readonly answerBy: Millis;
 }
 
+/**
+ * The limits of each of `count` sources in ms after the scrape's start. All are asked at once and read in order; an
+ * earlier one must leave each later one a tenth of the time (together at most half), and one that does not even begin
+ * to answer leaves them half, so that a dead source costs nobody else.
+ */
+export function deadlines(count: number, budget: Millis): readonly Limits[] {
+  const share = budget * Math.min(0.1, 0.5 / Math.max(1, count));
+  return Array.from({ length: count }, (_, index) => {
+    const deadline = budget - (count - 1 - index) * share;
+    return { deadline, answerBy: index === count - 1 ? deadline : deadline / 2 };
+  });
+}
+
+/** The status port ends every request after two minutes; the page must be done before that. */
+const LONGEST: Millis = 110_000;
+
 /** Time for a page out of the scraper's time-out: the rest is for the way to it. */
-export function budgetOf(header: string | undefined): number {
+export function budgetOf(header: string | undefined): Millis {
   const seconds = Number(header);
-  const timeout = Number.isFinite(seconds) && seconds > 0 ? Math.min(seconds, 600) * 1000 : 10_000;
+  const timeout = Number.isFinite(seconds) && seconds > 0 ? Math.min(seconds * 1000, LONGEST) : 10_000;
   return timeout - Math.min(500, timeout * 0.05);
 }

@@ -1,6 +1,6 @@
 import type { Clock, Millis } from "../foundation/time.ts";
-import { within } from "../foundation/time.ts";
 import type { BodyStream } from "../system/body-stream.ts";
+import { giveRoomBack, type LineRoom, takeRoom } from "./line-runs/line-room.ts";
 import type { Agreed } from "./negotiate.ts";
 import { openSource } from "./open-source.ts";
 import { MergedPage } from "./page.ts";
@@ -14,6 +14,8 @@ import { CutOff, type FailureCause, Tally } from "./tally.ts";
 
 export interface ScrapeDeps {
   readonly clock: Clock;
+  /** Resolves when the requests that were begun are on their way. */
+  readonly turn: () => Promise<void>;
   readonly agreed: Agreed;
   readonly sources: readonly Source[];
   /** Our own page, text format 0.0.4. */
@@ -35,42 +37,55 @@ export interface ScrapeDeps {
 /** One for all: making an error costs more than a small page. */
 const over = new Error("the scrape is over");
 
+/** Behind the page's time, for a scraper that is slow to take what is there. */
+const GRACE: Millis = 1_000;
+
 interface Asked {
   readonly source: Source;
   readonly deadline: Millis;
+  /** When its answer must have begun: earlier than its deadline if others wait behind it. */
+  readonly answerBy: Millis;
   readonly stop: AbortController;
   readonly head: Promise<BodyStream>;
+}
+
+/** What all parts of one scrape share. */
+interface Scrape {
+  readonly deps: ScrapeDeps;
+  readonly page: MergedPage;
+  readonly room: LineRoom;
+  readonly started: Millis;
 }
 
 /**
  * One scrape: all sources are asked at once, then read in order, each within its deadline; what comes goes out as it
  * comes. A source that fails or is cut off leaves the page valid; it ends with a report on all of them. Throws only
- * when the scraper itself is gone.
+ * when the scraper itself is gone, or does not take the page.
  */
 export async function scrape(deps: ScrapeDeps): Promise<void> {
   const { clock, agreed, writer, output, signal, budget } = deps;
   const started = clock.monotonic();
   const page = new MergedPage(agreed, writer);
   page.reserve(reportFamilies.map(({ name }) => name));
+  const room = takeRoom();
+  const one: Scrape = { deps, page, room, started };
+  const disarm = clock.after(budget + GRACE, () => output.destroy());
   const asked = askAll(deps);
   try {
-    const results = [await ownPart(deps, page, started)];
+    // The sources are at work while we print our own metrics.
+    await deps.turn();
+    const results = [await ownPart(one)];
     await output.flush(signal);
     output.push();
-    for (const [index, one] of asked.entries()) {
-      const tally = new Tally(one.source.label);
-      const failure = await part(deps, page, one, tally, started);
-      const seconds = (clock.monotonic() - started) / 1000;
-      results[index + 1] = { tally, seconds, failure };
-    }
+    for (const each of asked) results.push(await part(one, each));
     deps.onReport?.(results);
     page.finish();
     writer.text(`${reportLines(results)}${agreed.form === "openmetrics" ? "# EOF\n" : ""}`);
-    const left = Math.max(1_000, started + budget + 1_000 - clock.monotonic());
-    const ended = await within(clock, left, output.end(signal));
-    if (ended.timedOut) throw new Error("the scraper did not take the page in time");
+    await output.end(signal);
   } finally {
+    disarm();
     for (const { stop } of asked) stop.abort(over);
+    giveRoomBack(room);
   }
 }
 
@@ -78,20 +93,17 @@ function askAll({ sources, agreed, budget, clock }: ScrapeDeps): readonly Asked[
   const limits = deadlines(sources.length, budget);
   return sources.map((source, index) => {
     const stop = new AbortController();
-    const deadline = limits[index] ?? budget;
+    const { deadline, answerBy } = limits[index] ?? { deadline: budget, answerBy: budget };
     const head = openSource(source, { agreed, seconds: deadline / 1000, signal: stop.signal, clock });
     // Its error is looked at when the source's turn comes.
     head.catch(() => undefined);
-    return { source, deadline, stop, head };
+    return { source, deadline, answerBy, stop, head };
   });
 }
 
 /** Our own families go out at once and are not held: nobody else has their names. */
-async function ownPart(
-  { own, clock, onOwnFailure }: ScrapeDeps,
-  page: MergedPage,
-  started: Millis,
-): Promise<SourceResult> {
+async function ownPart({ deps, page, started }: Scrape): Promise<SourceResult> {
+  const { own, clock, onOwnFailure } = deps;
   const tally = new Tally("agent");
   let failure: FailureCause | undefined;
   try {
@@ -107,21 +119,36 @@ async function ownPart(
   return { tally, seconds: (clock.monotonic() - started) / 1000, failure };
 }
 
-/** One source's part of the page; the cause when it is not whole. */
-async function part(
-  { clock, output, signal, onResult }: ScrapeDeps,
-  page: MergedPage,
-  { source, deadline, stop, head }: Asked,
+/** One source's part of the page, all of it sent. */
+async function part(one: Scrape, asked: Asked): Promise<SourceResult> {
+  const { clock, output, signal } = one.deps;
+  const tally = new Tally(asked.source.label);
+  const failure = await readPart(one, asked, tally);
+  // Also of a source that was cut off: the next one's lines come to the same place.
+  await output.flush(signal);
+  return { tally, seconds: (clock.monotonic() - one.started) / 1000, failure };
+}
+
+/** The cause when the part is not whole. */
+async function readPart(
+  { deps, page, room, started }: Scrape,
+  asked: Asked,
   tally: Tally,
-  started: Millis,
 ): Promise<FailureCause | undefined> {
-  const late = (): void =>
-    stop.abort(new CutOff("deadline", `it was not done ${Math.round(deadline)} ms after the start of the scrape`));
-  const disarm = clock.after(Math.max(0, started + deadline - clock.monotonic()), late);
+  const { clock, output, signal, onResult } = deps;
+  const { source, stop } = asked;
+  const stopAt = (time: Millis, text: string): (() => void) =>
+    clock.after(Math.max(0, started + time - clock.monotonic()), () =>
+      stop.abort(new CutOff("deadline", `${text} ${Math.round(time)} ms after the start of the scrape`)),
+    );
+  const disarm = stopAt(asked.deadline, "it was not done");
+  const disarmAnswer = stopAt(asked.answerBy, "it had not begun to answer");
   const gone = (): void => stop.abort(over);
   signal.addEventListener("abort", gone);
   try {
-    await readSource(source, await head, page, tally, () => output.flush(signal));
+    const stream = await asked.head;
+    disarmAnswer();
+    await readSource(source, stream, page, tally, { room, flush: () => output.flush(signal) });
     onResult(source, undefined, "");
     return undefined;
   } catch (error) {
@@ -131,6 +158,7 @@ async function part(
     return cause;
   } finally {
     disarm();
+    disarmAnswer();
     signal.removeEventListener("abort", gone);
     stop.abort(over);
   }

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AgentConfig } from "../config/agent-config.ts";
 import type { Log } from "../foundation/log.ts";
 import type { Clock } from "../foundation/time.ts";
+import { turnOfTheLoop } from "../system/turn.ts";
 import type { AgentMetrics } from "./agent-metrics.ts";
 import type { SourceResult } from "./scrape-report.ts";
 import { type EnvoyStats, refusalOf, type Source } from "./scrape-sources.ts";
@@ -80,6 +81,7 @@ async function answer(
   const run = prepareScrape({ config, envoy: envoy(), request, response });
   await run({
     clock,
+    turn: turnOfTheLoop,
     own: () => metrics.text(),
     signal: gone.signal,
     onReport,

@@ -16,6 +16,8 @@ export interface Sink {
   headed(bytes: Uint8Array, start: number, end: number, word: string): void;
   /** Something that went in breaks a rule of the type (only asked when not strict). */
   unclean(): void;
+  /** A name of what goes in was written anew: two series may have become one. */
+  escaped(): void;
 }
 
 /** Straight onto the page; the heading goes before the first sample, so that no family stands there empty. */
@@ -64,6 +66,10 @@ export class StreamSink implements Sink {
   unclean(): void {
     // Strict: what is not clean never comes here.
   }
+
+  escaped(): void {
+    // Not looked at again.
+  }
 }
 
 /** An earlier family has the name: only counted. */
@@ -86,6 +92,10 @@ export class DropSink implements Sink {
   }
 
   unclean(): void {
+    // Nothing of it goes out.
+  }
+
+  escaped(): void {
     // Nothing of it goes out.
   }
 }

@@ -9,10 +9,14 @@ import {
   isPlainName,
   LF,
   type Metadata,
+  notePlainName,
   unescapeHelp,
   unescapeValue,
 } from "./exposition.ts";
-import { FamilyLines, filterLines, readSample } from "./family-lines.ts";
+import { FamilyLines } from "./family-lines.ts";
+import { filterLines } from "./filter-lines.ts";
+import { readSample } from "./line-parse.ts";
+import type { LineRoom, LineRuns } from "./line-runs/line-room.ts";
 import { LineScan } from "./line-scan.ts";
 import { type Naming, nameFamily } from "./naming.ts";
 import type { Filter, MergedPage } from "./page.ts";
@@ -47,6 +51,7 @@ export class SourceMerge {
   readonly #tally: Tally;
   readonly #form: Form;
   readonly #hold: boolean;
+  readonly #room: LineRoom | undefined;
   readonly #scan = new LineScan();
   #family: FamilyLines | undefined;
   /** What was said of the family whose samples should come next. */
@@ -54,8 +59,10 @@ export class SourceMerge {
   #broken = 0;
   #sawEnd = false;
 
-  constructor(page: MergedPage, tally: Tally, form: Form, hold: boolean) {
+  /** `room`: where most lines are, if they come from a source of any size. */
+  constructor(page: MergedPage, tally: Tally, form: Form, hold: boolean, room?: LineRoom) {
     this.#page = page;
+    this.#room = room;
     this.#tally = tally;
     this.#form = form;
     this.#hold = hold;
@@ -95,22 +102,31 @@ export class SourceMerge {
   /** The loop over lines: as long as they are plain and of one family they become one run. */
   #lines(bytes: Buffer, start: number, end: number): void {
     const scan = this.#scan;
+    const runs = bytes.buffer === this.#room?.bytes.buffer ? this.#room.runs : undefined;
     scan.begin(bytes);
     let run = start;
     let at = start;
     while (at < end && !this.#sawEnd) {
-      const first = bytes[at];
-      if (first !== HASH && first !== LF && scan.scan(bytes, at, this.#family?.prefix ?? noPrefix)) {
-        let from = this.#family?.accepts(bytes, at, run) ?? -1;
-        if (from < 0 && scan.bare && this.#family?.owns(bytes, at) !== true) {
-          this.#family?.flush(bytes, run, at);
-          run = at;
-          from = this.#first(bytes, at);
-        }
+      const whole = runs === undefined ? at : this.#whole(runs, bytes, at, run, end);
+      if (whole > at) {
+        run = whole;
+        at = whole;
+        continue;
+      }
+      if (this.#isPlain(bytes, at)) {
+        const from = this.#family?.accepts(bytes, at, run) ?? -1;
         if (from >= 0) {
           run = from;
-          at = scan.end + 1;
+          const next = scan.end + 1;
+          const alone = runs === undefined || next >= end || bytes[next] === HASH;
+          at = alone ? next : (this.#family?.more(runs, at, next, end) ?? next);
           continue;
+        }
+        if (scan.bare && this.#family?.owns(bytes, at) !== true) {
+          this.#family?.flush(bytes, run, at);
+          run = at;
+          this.#open(bytes.toString("latin1", at, scan.nameEnd), bytes, at);
+          if (this.#family !== undefined) continue;
         }
       }
       this.#family?.flush(bytes, run, at);
@@ -120,12 +136,63 @@ export class SourceMerge {
     if (!this.#sawEnd) this.#family?.flush(bytes, run, end);
   }
 
-  /** The line that was just scanned opens a family; as FamilyLines.accepts. */
-  #first(bytes: Buffer, at: number): number {
-    this.#open(bytes.toString("latin1", at, this.#scan.nameEnd), bytes, at);
-    if (this.#family === undefined) return -1;
-    this.#scan.adopt(this.#family.prefix);
-    return this.#family.accepts(bytes, at, at);
+  #isPlain(bytes: Buffer, at: number): boolean {
+    const first = bytes[at];
+    return first !== HASH && first !== LF && this.#scan.scan(bytes, at, this.#family?.prefix ?? noPrefix);
+  }
+
+  /** What can be passed on in one go: the place behind it, and nothing of the run is left; else `at`. */
+  #whole(runs: LineRuns, bytes: Buffer, at: number, run: number, end: number): number {
+    if (bytes[at] === HASH) return this.#wholeFamily(runs, bytes, at, run, end);
+    const family = this.#family;
+    if (family?.startsHistograms !== true || !this.#isPlain(bytes, at)) return at;
+    return family.histograms(runs, bytes, at, run, end);
+  }
+
+  /**
+   * A whole family that begins with this comment, when it is one of those that Envoy's page has by the thousand: passed
+   * on, and the place behind it. Else `at`, and nothing has happened.
+   */
+  #wholeFamily(runs: LineRuns, bytes: Buffer, at: number, run: number, end: number): number {
+    if (this.#form !== "text" || this.#said !== undefined) return at;
+    const { form } = this.#page.output;
+    const to = runs.family(at, end, form === "openmetrics" ? 1 : 0);
+    if (to === at) return at;
+    const { lines, nameEnd, type } = runs.found;
+    const name = notePlainName(bytes.toString("latin1", at + "# TYPE ".length, nameEnd));
+    if (name === this.#family?.name) return at;
+    this.#family?.flush(bytes, run, at);
+    this.#family?.close();
+    this.#family = undefined;
+    const first = nameEnd + type.length + 2;
+    const total = form === "openmetrics" && type === "counter" && name.endsWith("_total");
+    if (total || !this.#page.passes(this.#tally, name, this.#hold, to - first))
+      this.#passOn({ name, type }, bytes, at, first, to);
+    else {
+      // A word of the same length, so that all of it stays in one run.
+      if (form === "openmetrics" && type === "counter") bytes.set(unknownWord, nameEnd + 1);
+      this.#tally.families++;
+      this.#tally.samples += lines;
+      this.#page.writer.append(bytes, at, to);
+    }
+    return to;
+  }
+
+  /** The lines from `first` to `to`, behind their comment at `at`. */
+  #passOn(
+    { name, type }: { name: string; type: FamilyType },
+    bytes: Buffer,
+    at: number,
+    first: number,
+    to: number,
+  ): void {
+    const lines = this.#room?.runs?.found.lines ?? 0;
+    const { form, escaping } = this.#page.output;
+    const metadata = { name, type, help: undefined, unit: undefined };
+    const wanted = nameFamily(metadata, "text", form, escaping);
+    const { sink } = this.#page.open(this.#tally, metadata, wanted, this.#hold, this.#filter);
+    sink.headed(bytes, at, first, type);
+    sink.append(bytes, first, to, lines);
   }
 
   /**
@@ -235,6 +302,8 @@ function writtenAfter(before: Announced["written"], { what, rest, plain }: Comme
   return what === "TYPE" && (before === "nothing" || before === "help") ? "whole" : "otherwise";
 }
 
+/** What the text format calls a counter, but OpenMetrics not. */
+const unknownWord = Buffer.from("unknown");
 const noPrefix = new Uint8Array(0);
 
 function typeOf(word: string): FamilyType {

@@ -24,6 +24,9 @@ export class Tally {
   bytes = 0;
   samples = 0;
   families = 0;
+  /** What the page gave it so far: families that were opened (not all get a sample), bytes that are held. */
+  opened = 0;
+  held = 0;
   readonly #dropped = new Map<DropReason, number>();
   readonly #families = new Map<string, number>();
 

@@ -6,12 +6,24 @@ import { BodyFraming, type Head, HeadReader } from "./response-framing.ts";
 export interface BodyStream {
   readonly head: Head;
   /**
-   * Reads the body to its end, piece by piece as it comes. A piece is valid only until `take` has resolved (one buffer
-   * is used again and again: that halves the cost of a large page), and nothing more is read before that. Rejects when
-   * the body is cut off or not HTTP, with what `take` throws, or with the signal's reason.
+   * Reads the body to its end, piece by piece as it comes. A piece is valid only until `take` has returned, or what it
+   * returned has resolved (one buffer is used again and again: that halves the cost of a large page), and nothing more
+   * is read before that. Rejects when the body is cut off or not HTTP, with what `take` throws, or with the signal's
+   * reason.
    */
-  read(take: (piece: Buffer) => Promise<void>): Promise<void>;
+  read(take: Take, window?: Window): Promise<void>;
+  /** Nothing more of it is wanted; whoever reads it is told that it was cut off. */
+  close(): void;
 }
+
+/**
+ * Where the next bytes may go, so that whoever reads need not copy them; undefined when there is no place just now. It
+ * is asked after each piece, in any case, so it must not touch what is not done with.
+ */
+export type Window = () => Buffer | undefined;
+
+/** Undefined when the piece is done with at once: then the next one is read without a turn of the event loop. */
+export type Take = (piece: Buffer) => Promise<void> | undefined;
 
 export interface BodyRequest {
   readonly to: HttpTarget;
@@ -22,8 +34,8 @@ export interface BodyRequest {
   readonly signal: AbortSignal;
 }
 
-/** One read from the socket at most; larger ones are slower, since they fall out of the processor's cache. */
-const BUFFER = 128 * 1024;
+/** One read from the socket at most, for whoever has no window. */
+const BUFFER = 64 * 1024;
 /** Buffers of connections that are over: new ones for each scrape would make the collector run. */
 const spare: Buffer[] = [];
 const MOST_SPARE = 4;
@@ -34,37 +46,55 @@ const MOST_SPARE = 4;
  * more than all the rest of a scrape.
  */
 export async function openBody(request: BodyRequest): Promise<BodyStream> {
-  const bytes = new ByteReader(request);
+  const connection = new Connection(request);
   const heads = new HeadReader();
-  for (;;) {
-    const some = await bytes.next();
-    if (some === undefined) throw new Error("the answer was cut off");
-    const head = heads.push(some);
-    if (head === undefined) continue;
+  let head: Head | undefined;
+  try {
+    await connection.read((bytes) => {
+      head = heads.push(bytes);
+      return head === undefined ? undefined : "enough";
+    });
+    if (head === undefined) throw new Error("the answer was cut off");
     const framing = new BodyFraming(head);
-    return { head, read: (take) => readBody(bytes, framing, heads.rest, take) };
+    return {
+      head,
+      read: (take, window) => readBody(connection, framing, heads.rest, { take, window }),
+      close: () => connection.close(),
+    };
+  } catch (error) {
+    connection.close();
+    throw error;
   }
 }
 
 async function readBody(
-  bytes: ByteReader,
+  connection: Connection,
   framing: BodyFraming,
   first: Buffer,
-  take: (piece: Buffer) => Promise<void>,
+  { take, window }: { readonly take: Take; readonly window: Window | undefined },
 ): Promise<void> {
+  const onBytes = (bytes: Buffer): Promise<void> | "enough" | undefined => {
+    const wait = takeAll(framing.push(bytes), 0, take);
+    return wait ?? (framing.whole ? "enough" : undefined);
+  };
   try {
-    let some: Buffer | undefined = first;
-    for (;;) {
-      for (const piece of framing.push(some)) await take(piece);
-      if (framing.whole) return;
-      some = await bytes.next();
-      if (some !== undefined) continue;
+    await onBytes(first);
+    while (!framing.whole) {
+      if (!(await connection.read(onBytes, window))) continue;
       if (framing.endsWithConnection) return;
       throw new Error("the answer was cut off");
     }
   } finally {
-    bytes.close();
+    connection.close();
   }
+}
+
+function takeAll(pieces: readonly Buffer[], from: number, take: Take): Promise<void> | undefined {
+  for (let i = from; i < pieces.length; i++) {
+    const wait = take(pieces[i] as Buffer);
+    if (wait !== undefined) return wait.then(() => takeAll(pieces, i + 1, take));
+  }
+  return undefined;
 }
 
 /** Only when nobody holds a piece any more. */
@@ -72,56 +102,93 @@ function giveBack(buffer: Buffer): void {
   if (spare.length < MOST_SPARE) spare.push(buffer);
 }
 
-/** A connection as a sequence of bytes, all in the same buffer, at the pace of whoever asks. */
-class ByteReader {
+/** Gets bytes that are valid until it returns, or until what it returns resolves; "enough" ends the reading. */
+type OnBytes = (bytes: Buffer) => Promise<void> | "enough" | undefined;
+
+interface Reader {
+  readonly onBytes: OnBytes;
+  readonly resolve: (closed: boolean) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** A connection as a sequence of bytes, in the reader's window or always in the same buffer, at the reader's pace. */
+class Connection {
   readonly #socket: Socket;
   readonly #buffer = spare.pop() ?? Buffer.allocUnsafeSlow(BUFFER);
+  #window: Window | undefined;
+  /** Who reads; undefined while nobody does, or while it has not done with the last bytes. */
+  #reader: Reader | undefined;
+  /** What came while nobody read. */
   #ready: Buffer | undefined;
   #over: Error | "closed" | undefined;
-  #wake: () => void = () => undefined;
 
   constructor({ to, path, headers, signal }: BodyRequest) {
     signal.throwIfAborted();
     if (!/^[\x21-\x7e]+$/.test(path)) throw new Error("the path can't stand in a request");
-    const buffer = this.#buffer;
-    const callback = (size: number): boolean => {
-      this.#ready = buffer.subarray(0, size);
-      this.#wake();
-      return false;
-    };
+    const buffer = (): Buffer => this.#window?.() ?? this.#buffer;
+    const callback = (size: number, into: Uint8Array): boolean =>
+      this.#came(Buffer.from(into.buffer, into.byteOffset, size));
     const place = "socketPath" in to ? { path: to.socketPath } : to;
     this.#socket = connect({ ...place, onread: { buffer, callback } });
-    const over = (how: Error | "closed") => (): void => {
+    const over = (how: Error | "closed"): void => {
       this.#over ??= how;
-      this.#wake();
+      this.#settle();
     };
     const onAbort = (): void => {
-      over(signal.reason instanceof Error ? signal.reason : new Error(String(signal.reason)))();
+      over(signal.reason instanceof Error ? signal.reason : new Error(String(signal.reason)));
       this.#socket.destroy();
     };
     signal.addEventListener("abort", onAbort, { once: true });
-    this.#socket.on("error", (error) => over(error)());
-    this.#socket.once("end", over("closed"));
+    this.#socket.on("error", over);
+    this.#socket.once("end", () => over("closed"));
     this.#socket.once("close", () => {
       signal.removeEventListener("abort", onAbort);
-      over("closed")();
+      over("closed");
     });
     this.#socket.write(requestText(to, path, headers));
   }
 
-  /** The next bytes, valid until the next call; undefined when the other side has closed. Throws its error. */
-  async next(): Promise<Buffer | undefined> {
-    for (;;) {
+  /** Reads until the reader has enough (false) or the other side has closed (true). Throws its error, or the reader's. */
+  read(onBytes: OnBytes, window?: Window): Promise<boolean> {
+    this.#window = window;
+    return new Promise((resolve, reject) => {
+      this.#reader = { onBytes, resolve, reject };
       const ready = this.#ready;
       this.#ready = undefined;
-      if (ready !== undefined) return ready;
-      if (this.#over === "closed") return undefined;
-      if (this.#over !== undefined) throw this.#over;
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-        this.#socket.resume();
-      });
+      if (ready === undefined || this.#came(ready)) this.#goOn();
+    });
+  }
+
+  #goOn(): void {
+    if (this.#over !== undefined) this.#settle();
+    else this.#socket.resume();
+  }
+
+  /** Whether more may be read at once. */
+  #came(bytes: Buffer): boolean {
+    const reader = this.#reader;
+    if (reader === undefined) {
+      this.#ready = bytes;
+      return false;
     }
+    try {
+      const wait = reader.onBytes(bytes);
+      if (wait === undefined) return true;
+      this.#reader = undefined;
+      if (wait === "enough") reader.resolve(false);
+      else wait.then(() => reader.resolve(false), reader.reject);
+    } catch (error) {
+      this.#reader = undefined;
+      reader.reject(error);
+    }
+    return false;
+  }
+
+  #settle(): void {
+    const reader = this.#reader;
+    this.#reader = undefined;
+    if (this.#over === "closed") reader?.resolve(true);
+    else reader?.reject(this.#over);
   }
 
   /** The reader has done with every piece. */

@@ -1,5 +1,6 @@
 import type { Escaping, Form } from "../../src/metrics/exposition.ts";
 import { LineCutter } from "../../src/metrics/line-cutter.ts";
+import { giveRoomBack, type LineRoom, takeRoom } from "../../src/metrics/line-runs/line-room.ts";
 import { MergedPage, type PageLimits, pageLimits } from "../../src/metrics/page.ts";
 import { PageWriter } from "../../src/metrics/page-writer.ts";
 import { SourceMerge } from "../../src/metrics/source-merge.ts";
@@ -15,6 +16,13 @@ export interface Given {
   readonly pieces?: readonly number[];
 }
 
+/** How the merge is done; the page must not depend on it. */
+export interface Manner {
+  /** Of every source, instead of its own pieces. */
+  readonly pieces?: readonly number[];
+  readonly room?: () => LineRoom;
+}
+
 export interface Merged {
   readonly page: string;
   readonly bytes: Buffer;
@@ -28,6 +36,7 @@ export function mergePages(
   form: Form,
   escaping: Escaping = "underscores",
   limits: PageLimits = pageLimits,
+  manner: Manner = {},
 ): Merged {
   const writer = new PageWriter();
   const page = new MergedPage({ form, escaping }, writer, limits);
@@ -40,7 +49,7 @@ export function mergePages(
   for (const [index, one] of given.entries()) {
     const tally = new Tally(one.label ?? `s${index}`);
     tallies.push(tally);
-    causes.push(pushAll(page, tally, one, drain));
+    causes.push(pushAll(page, tally, one, drain, manner));
   }
   page.finish();
   if (form === "openmetrics") writer.text("# EOF\n");
@@ -49,11 +58,18 @@ export function mergePages(
   return { page: bytes.toString(), bytes, tallies, causes };
 }
 
-function pushAll(page: MergedPage, tally: Tally, one: Given, drain: () => void): FailureCause | undefined {
-  const merge = new SourceMerge(page, tally, one.form, one.hold ?? true);
-  const cutter = new LineCutter((bytes, start, end) => merge.push(bytes, start, end));
+function pushAll(
+  page: MergedPage,
+  tally: Tally,
+  one: Given,
+  drain: () => void,
+  manner: Manner,
+): FailureCause | undefined {
+  const room = manner.room?.() ?? takeRoom();
+  const merge = new SourceMerge(page, tally, one.form, one.hold ?? true, room);
+  const cutter = new LineCutter(room, (bytes, start, end) => merge.push(bytes, start, end));
   try {
-    for (const piece of piecesOf(Buffer.from(one.page), one.pieces ?? [65_536])) {
+    for (const piece of piecesOf(Buffer.from(one.page), manner.pieces ?? one.pieces ?? [65_536])) {
       cutter.push(piece);
       drain();
     }
@@ -64,6 +80,8 @@ function pushAll(page: MergedPage, tally: Tally, one: Given, drain: () => void):
     throw error;
   } finally {
     merge.end();
+    drain();
+    if (manner.room === undefined) giveRoomBack(room);
   }
 }
 

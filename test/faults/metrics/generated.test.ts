@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { type GeneratedCase, generatedCase, problemsOf } from "../../metrics/generated-case.ts";
+import { regularProblems } from "../../metrics/regular-case.ts";
 import {
   openMetricsVerdicts,
   prometheusVerdicts,
@@ -9,6 +10,7 @@ import {
 } from "../../programs/metrics/judges.ts";
 
 const CASES = 100_000;
+const REGULAR = 5_000;
 /** The foreign parsers are slower; they judge the first cases. */
 const JUDGED = 5_000;
 
@@ -17,6 +19,11 @@ test(`${CASES} generated sets of pages: valid, colliding, hostile`, () => {
     const problems = problemsOf(generatedCase(seed));
     if (problems.length > 0) expect({ seed, problems }).toEqual({ seed, problems: [] });
   }
+});
+
+test(`${REGULAR} long and regular pages: with and without WebAssembly, in any pieces`, () => {
+  for (let seed = 1; seed <= REGULAR; seed++)
+    expect({ seed, wrong: regularProblems(seed) }).toEqual({ seed, wrong: [] });
 });
 
 const cases: readonly GeneratedCase[] = Array.from({ length: JUDGED }, (_, i) => generatedCase(i + 1));

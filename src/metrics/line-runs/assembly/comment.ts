@@ -1,0 +1,31 @@
+import { isDigit, isNameByte, SPACE, same } from "./bytes";
+
+/** The length of "# TYPE ". */
+export const WORD: usize = 7;
+
+/** Whether "# TYPE " stands there. */
+export function isType(line: usize): bool {
+  // "# TY" and "PE "
+  return load<u32>(line) === 0x59542023 && (load<u32>(line + 4) & 0xffffff) === 0x204550;
+}
+
+function isHelp(line: usize): bool {
+  // "# HE" and "LP "
+  return load<u32>(line) === 0x45482023 && (load<u32>(line + 4) & 0xffffff) === 0x20504c;
+}
+
+/** The place behind a plain name with a space behind it, or 0. */
+export function nameEnd(start: usize): usize {
+  if (isDigit(start)) return 0;
+  let at = start;
+  while (isNameByte(load<u8>(at))) at++;
+  return at === start || load<u8>(at) !== SPACE ? 0 : at;
+}
+
+/** Whether the line announces a family whose name is not that one. */
+export function announcesAnother(line: usize, name: usize, length: i32): bool {
+  if (!isType(line) && !isHelp(line)) return false;
+  const at = line + WORD;
+  const end = nameEnd(at);
+  return end !== 0 && (<i32>(end - at) !== length || !same(at, name, length));
+}

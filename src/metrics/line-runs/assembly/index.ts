@@ -1,0 +1,4 @@
+// What line-room.ts calls.
+export { alike } from "./alike";
+export { family } from "./family";
+export { histograms } from "./histogram";
