@@ -184,7 +184,7 @@ export interface LogSettings {
 export interface MetricsSettings {
   /** Merge Envoy's statistics into /stats/prometheus (PILOT_AGENT_MERGE_ENVOY_STATS). */
   readonly mergeEnvoy: boolean;
-  /** ISTIO_PROMETHEUS_ANNOTATIONS, parsed and checked; empty when the application is not scraped. */
+  /** ISTIO_PROMETHEUS_ANNOTATIONS, parsed and checked, each once; empty when the application is not scraped. */
   readonly targets: readonly ScrapeTarget[];
 }
 

@@ -82,7 +82,7 @@ export function buildAgentConfig(input: ConfigInput, asked?: Asked): AgentConfig
     envoy,
     bootstrap: readBootstrapSource({ ...reading, proxy, metadata: metadata.fields, waypoint }),
     log: readLogSettings(flags),
-    metrics: readMetricsSettings(env, role, ports, problems),
+    metrics: readMetricsSettings(env, role, problems, notices),
     stop,
     identity,
     xds: readXdsSettings(flags, env, problems),

@@ -1,21 +1,19 @@
 import type { Problems } from "../foundation/problems.ts";
-import type { JsonObject, MetricsSettings, Ports, Role, ScrapeTarget } from "./agent-config.ts";
+import type { Json, JsonObject, MetricsSettings, Role, ScrapeTarget } from "./agent-config.ts";
 import type { EnvironmentReader } from "./environment-reader.ts";
-import { isObject, scalarText } from "./object-reader.ts";
+import type { Notices } from "./notices.ts";
+import { isObject, scalarText, shown } from "./object-reader.ts";
 import { readJson } from "./structured-text.ts";
 import { parseInteger } from "./units.ts";
 
 const NAME = "ISTIO_PROMETHEUS_ANNOTATIONS";
 
-/** Ports that are never the application's: a scrape of them would be of ourselves, or a loop (features.md MET-2). */
-const reserved = [15_000, 15_001, 15_004, 15_006, 15_008, 15_020, 15_021, 15_053, 15_090];
-
 /** What is merged into /stats/prometheus, and where the application's part is. Only a sidecar has an application. */
 export function readMetricsSettings(
   env: EnvironmentReader,
   role: Role,
-  ports: Ports,
   problems: Problems,
+  notices: Notices,
 ): MetricsSettings {
   const text = env.text(NAME);
   const mergeEnvoy = env.boolean("PILOT_AGENT_MERGE_ENVOY_STATS");
@@ -26,27 +24,62 @@ export function readMetricsSettings(
     problems.add(NAME, `it can't be read as JSON: ${why}; use {"scrape":"true","path":"/metrics","port":"8080"}`);
     return { mergeEnvoy, targets: [] };
   }
-  return { mergeEnvoy, targets: targetsOf(read.value, ports, problems) };
+  return { mergeEnvoy, targets: targetsOf(read.value, problems, notices) };
 }
 
-function targetsOf(settings: JsonObject, ports: Ports, problems: Problems): readonly ScrapeTarget[] {
+/** Ports of the proxy are among them still: who asks the targets leaves those out, and says so. */
+function targetsOf(settings: JsonObject, problems: Problems, notices: Notices): readonly ScrapeTarget[] {
   if (scalarText(settings["scrape"]) === "false") return [];
-  const list = settings["targets"];
-  const entries = Array.isArray(list) && list.length > 0 ? list.filter(isObject) : [settings];
-  const ours = [...reserved, ports.admin, ports.status, ports.readiness, ports.prometheus];
-  return entries.flatMap((entry) => {
-    const text = scalarText(entry["port"]) || "80";
-    const port = parseInteger(text);
-    if (port === undefined || port < 1 || port > 65_535) {
-      problems.add(NAME, `"${text}" is no port; use a port from 1 to 65535`);
-      return [];
-    }
-    if (ours.includes(port)) {
-      problems.add(NAME, `port ${port} is the proxy's own, not the application's; use the application's metrics port`);
-      return [];
-    }
-    return [{ port, path: slashed(typeof entry["path"] === "string" ? entry["path"] : "") }];
+  const targets = new Map<string, ScrapeTarget>();
+  for (const { where, fields } of entriesOf(settings, problems)) {
+    const port = portOf(fields["port"], `${where}.port`, problems);
+    const path = pathOf(fields["path"], `${where}.path`, problems);
+    if (port === undefined || path === undefined) continue;
+    const label = `${port}${path}`;
+    // Twice on one page its series would be there twice.
+    if (targets.has(label)) notices.add(`${NAME}: ${label} is named more than once; it is scraped once`);
+    else targets.set(label, { port, path });
+  }
+  return [...targets.values()];
+}
+
+interface Entry {
+  /** Its place, for messages. */
+  readonly where: string;
+  readonly fields: JsonObject;
+}
+
+/** `targets` where there are some, else the one target that the object itself is. */
+function entriesOf(settings: JsonObject, problems: Problems): readonly Entry[] {
+  const list = settings["targets"] ?? [];
+  const use = 'use {"port":"8080","path":"/metrics"}';
+  if (!Array.isArray(list)) {
+    problems.add(`${NAME}.targets`, `${shown(list)} can't be used; ${use} in a list`);
+    return [];
+  }
+  if (list.length === 0) return [{ where: NAME, fields: settings }];
+  return (list as readonly Json[]).flatMap((fields, index) => {
+    const where = `${NAME}.targets[${index}]`;
+    if (isObject(fields)) return [{ where, fields }];
+    problems.add(where, `${shown(fields)} can't be used; ${use}`);
+    return [];
   });
 }
 
-const slashed = (path: string): string => (path === "" ? "/metrics" : path.startsWith("/") ? path : `/${path}`);
+/** The peer's default is 80, for a port that is not there or an empty text; anything else that is no port is a mistake. */
+function portOf(value: Json | undefined, where: string, problems: Problems): number | undefined {
+  if (value === undefined || value === "") return 80;
+  const port = typeof value === "string" ? parseInteger(value) : value;
+  if (typeof port === "number" && Number.isInteger(port) && port >= 1 && port <= 65_535) return port;
+  problems.add(where, `${shown(value)} can't be used; use a port from 1 to 65535`);
+  return undefined;
+}
+
+function pathOf(value: Json | undefined, where: string, problems: Problems): string | undefined {
+  const path = value ?? "";
+  if (typeof path === "string" && !/\p{Cc}/u.test(path))
+    return path === "" ? "/metrics" : path.startsWith("/") ? path : `/${path}`;
+  const why = typeof path === "string" ? "has a control character" : "can't be used";
+  problems.add(where, `${shown(path)} ${why}; use a path such as /metrics`);
+  return undefined;
+}

@@ -118,11 +118,12 @@ const runOnce = ["restartPolicy", "lifecycle", "livenessProbe", "readinessProbe"
 const numberOr = (value: Json | undefined, fallback: number): number => (typeof value === "number" ? value : fallback);
 
 function warningFacts(work: Work, users: UserContainers, native: boolean): Parameters<typeof warnAbout>[0] {
-  const { config, settings, marks, pod, facts } = work;
+  const { config, settings, marks, metrics, pod, facts } = work;
   return {
     config,
     settings,
     annotations: marks.annotations,
+    metrics: metrics?.warnings ?? [],
     spec: pod.spec,
     applications: users.containers,
     ownerKind: facts.owner.kind,

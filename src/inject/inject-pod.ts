@@ -8,6 +8,7 @@ import type { Owner } from "./pod-kinds.ts";
 import { textsOf } from "./pod-marks.ts";
 import { checkPodShape, type Pod } from "./pod-shape.ts";
 import { mergeMetrics } from "./prometheus-merge.ts";
+import { proxyPorts } from "./proxy-ports.ts";
 import { readSettings } from "./settings.ts";
 import { injectedByOthers, withoutInjection } from "./status-annotation.ts";
 
@@ -46,10 +47,12 @@ export function injectPod(given: JsonObject, facts: PodFacts, config: InjectorCo
   const problems: Problem[] = [];
   const nameOf = (annotation: string) => pointerOf([...facts.path, "metadata", "annotations", annotation]);
   const settings = readSettings(marks.annotations, config, facts.mode, problems, nameOf);
-  const metrics =
-    settings.role === "router" || !settings.mergeMetrics
-      ? undefined
-      : mergeMetrics(marks.annotations, settings.statusPort, problems, nameOf);
+  const merged = settings.role !== "router" && settings.mergeMetrics;
+  const { statusPort } = settings;
+  // Nobody listens on 15004 in a pod, and the agent scrapes nothing there: it is the mesh's.
+  const ports = new Map([[15_004, "reserved for the mesh"], ...proxyPorts(config.ports, statusPort)]);
+  const scraping = { annotations: marks.annotations, statusPort, proxyPorts: ports };
+  const metrics = merged ? mergeMetrics(scraping, problems, nameOf) : undefined;
   if (problems.length > 0) return { kind: "unusable", problems };
   return composePod({ bare, pod, marks, settings, metrics, facts, config });
 }

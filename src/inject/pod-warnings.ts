@@ -3,6 +3,8 @@ import { type JsonObject, objectOr, objectsOf, own } from "./json-value.ts";
 import { isKnownAnnotation, withoutEffect } from "./names.ts";
 import type { Notes } from "./notes.ts";
 import type { Container } from "./pod-shape.ts";
+import type { AnnotationWarning } from "./prometheus-merge.ts";
+import { proxyPorts } from "./proxy-ports.ts";
 import type { Settings } from "./settings.ts";
 import { placesIn } from "./user-containers.ts";
 
@@ -11,6 +13,8 @@ export interface WarningFacts {
   readonly config: InjectorConfig;
   readonly settings: Settings;
   readonly annotations: ReadonlyMap<string, string>;
+  /** What of the annotations on metrics is left out. */
+  readonly metrics: readonly AnnotationWarning[];
   readonly spec: JsonObject;
   readonly applications: readonly Container[];
   readonly ownerKind: string;
@@ -21,6 +25,7 @@ export interface WarningFacts {
 
 export function warnAbout(facts: WarningFacts, notes: Notes): void {
   for (const name of facts.annotations.keys()) warnAboutAnnotation(name, notes);
+  for (const { annotation, text } of facts.metrics) notes.warn(["metadata", "annotations", annotation], text);
   const placeOf = placesIn(facts.spec);
   for (const container of facts.applications) {
     const path = placeOf(container);
@@ -46,23 +51,8 @@ function warnAboutAnnotation(name: string, notes: Notes): void {
     notes.warn(path, `Istio has no annotation ${name}, so nothing reads it; check its name`);
 }
 
-/** Ports on which the proxy listens in every pod. */
-function proxyPorts(facts: WarningFacts): ReadonlyMap<number, string> {
-  const { ports } = facts.config;
-  return new Map([
-    [15_000, "administration"],
-    [ports.outbound, "outbound capture"],
-    [ports.inbound, "inbound capture"],
-    [15_008, "the mesh's tunnel"],
-    [facts.settings.statusPort, "status"],
-    [ports.readiness, "readiness"],
-    [15_053, "DNS"],
-    [ports.prometheus, "statistics"],
-  ]);
-}
-
 function warnAboutPorts(container: Container, path: readonly string[], facts: WarningFacts, notes: Notes): void {
-  const taken = proxyPorts(facts);
+  const taken = proxyPorts(facts.config.ports, facts.settings.statusPort);
   objectsOf(own(container, "ports")).forEach((port, index) => {
     const number = port["containerPort"];
     if (typeof number !== "number") return;

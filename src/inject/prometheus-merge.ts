@@ -6,60 +6,115 @@ export interface MetricsMerge {
   readonly application: string | undefined;
   /** What Prometheus shall see on the pod. */
   readonly annotations: Readonly<Record<string, string>>;
+  /** What was left out, and why. */
+  readonly warnings: readonly AnnotationWarning[];
 }
 
-/** Ports of the proxy itself: scraping them as an application would count everything twice, or nothing. */
-const reserved = [15_000, 15_001, 15_004, 15_006, 15_008, 15_020, 15_021, 15_053, 15_090];
+export interface AnnotationWarning {
+  readonly annotation: string;
+  readonly text: string;
+}
+
+export interface MergeFacts {
+  readonly annotations: ReadonlyMap<string, string>;
+  readonly statusPort: number;
+  /** The proxy's own ports, and what each is for. */
+  readonly proxyPorts: ReadonlyMap<number, string>;
+}
+
+interface Target {
+  readonly port: string;
+  readonly path: string;
+}
 
 /**
  * Prometheus scrapes one address of the pod, the agent's merged page; what the user wrote for the application moves to
- * the agent. Undefined: metrics are not merged, the user's annotations stay.
+ * the agent, which must be able to read it: a container that can't start for an annotation would crash for ever.
+ * Undefined: metrics are not merged, the user's annotations stay.
  */
 export function mergeMetrics(
-  annotations: ReadonlyMap<string, string>,
-  statusPort: number,
+  facts: MergeFacts,
   problems: Problem[],
   nameOf: (annotation: string) => string,
 ): MetricsMerge | undefined {
-  const scrape = annotations.get(names.scrape);
+  const scrape = facts.annotations.get(names.scrape);
   if (scrape !== undefined && scrape.toLowerCase() !== "true") return undefined;
-  const port = annotations.get(names.scrapePort);
-  const path = annotations.get(names.scrapePath);
-  const bad = port === undefined ? undefined : badPort(port, statusPort);
-  if (bad !== undefined) problems.push({ name: nameOf(names.scrapePort), text: bad });
-  const targets = readTargets(annotations.get(names.scrapeTargets), statusPort, (text) =>
-    problems.push({ name: nameOf(names.scrapeTargets), text }),
-  );
-  const written = { scrape: scrape ?? "", path: path ?? "", port: port ?? "" };
-  const some = [scrape, port, path].some((one) => one !== undefined) || targets.length > 0;
-  return {
-    application: some ? JSON.stringify(targets.length > 0 ? { ...written, targets } : written) : undefined,
-    annotations: {
-      [names.scrapePort]: String(statusPort),
-      [names.scrapePath]: "/stats/prometheus",
-      [names.scrape]: "true",
-    },
+  const problem = ({ annotation, text }: AnnotationWarning): void =>
+    void problems.push({ name: nameOf(annotation), text });
+  const warnings: AnnotationWarning[] = [];
+  const reading = new Reading(facts, problem, (warning) => warnings.push(warning));
+  const annotations = {
+    [names.scrapePort]: String(facts.statusPort),
+    [names.scrapePath]: "/stats/prometheus",
+    [names.scrape]: "true",
   };
+  return { application: applicationOf(facts, reading), annotations, warnings };
 }
 
-/** `9101:/metrics,9102:/metrics`: several ports of one pod, merged in this order (Istio 1.31). */
-function readTargets(
-  text: string | undefined,
-  statusPort: number,
-  problem: (text: string) => void,
-): readonly { readonly port: string; readonly path: string }[] {
-  if (text === undefined || text.trim() === "") return [];
-  return text.split(",").flatMap((one) => {
-    const [, port = "", path = ""] = /^\s*(\d{1,5})(?::(\S*))?\s*$/.exec(one) ?? [];
-    const bad = badPort(port === "" ? one.trim() : port, statusPort);
-    if (bad !== undefined) problem(bad);
-    return bad === undefined ? [{ port, path: path === "" ? "/metrics" : path }] : [];
-  });
+/** What the agent is told: the targets where somebody names some, else the one of the older annotations. */
+function applicationOf({ annotations }: MergeFacts, reading: Reading): string | undefined {
+  const scrape = annotations.get(names.scrape) ?? "";
+  const path = annotations.get(names.scrapePath) ?? "";
+  const port = annotations.get(names.scrapePort) ?? "";
+  const pathIsSound = reading.path(names.scrapePath, path);
+  const sound = (port === "" || reading.port(names.scrapePort, port)) && pathIsSound;
+  const list = annotations.get(names.scrapeTargets) ?? "";
+  if (list.trim() !== "") {
+    const targets = reading.targets(list);
+    return targets.length === 0 ? undefined : JSON.stringify({ scrape, path, port: sound ? port : "", targets });
+  }
+  const some = [names.scrape, names.scrapePort, names.scrapePath].some((name) => annotations.has(name));
+  return some && sound ? JSON.stringify({ scrape, path, port }) : undefined;
 }
 
-function badPort(text: string, statusPort: number): string | undefined {
-  const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;
-  if (port < 1 || port > 65_535) return `${JSON.stringify(text)} is not a port from 1 to 65535`;
-  if (port !== statusPort && !reserved.includes(port)) return undefined;
-  return `"${text}" is a port of the proxy; name the application's own port`;
+/** Reads ports and paths; false for one that can't be used, and then it has said so. */
+class Reading {
+  readonly #ports: ReadonlyMap<number, string>;
+  readonly #problem: (problem: AnnotationWarning) => void;
+  readonly #warn: (warning: AnnotationWarning) => void;
+
+  constructor(
+    { proxyPorts }: MergeFacts,
+    problem: (problem: AnnotationWarning) => void,
+    warn: (warning: AnnotationWarning) => void,
+  ) {
+    this.#ports = proxyPorts;
+    this.#problem = problem;
+    this.#warn = warn;
+  }
+
+  port(annotation: string, text: string): boolean {
+    const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+    if (port < 1 || port > 65_535) {
+      this.#problem({ annotation, text: `${JSON.stringify(text)} is not a port from 1 to 65535` });
+      return false;
+    }
+    const use = this.#ports.get(port);
+    if (use === undefined) return true;
+    const why = `port ${port} is the proxy's own (${use}): it is not scraped as the application's`;
+    this.#warn({ annotation, text: `${why}; name the application's port` });
+    return false;
+  }
+
+  path(annotation: string, text: string): boolean {
+    if (!/\p{Cc}/u.test(text)) return true;
+    const why = `${JSON.stringify(text)} has a control character`;
+    this.#problem({ annotation, text: `${why}; use a path such as /metrics` });
+    return false;
+  }
+
+  /** `9101:/metrics,9102:/metrics`: several ports of one pod, merged in this order (Istio 1.31). */
+  targets(list: string): readonly Target[] {
+    const annotation = names.scrapeTargets;
+    const found = new Map<string, Target>();
+    for (const one of list.split(",")) {
+      const [, port = one.trim(), path = ""] = /^\s*(\d{1,5})(?::(\S*))?\s*$/.exec(one) ?? [];
+      if (!this.port(annotation, port) || !this.path(annotation, path)) continue;
+      const target = { port, path: path === "" ? "/metrics" : path };
+      const label = `${Number(port)}${target.path.startsWith("/") ? "" : "/"}${target.path}`;
+      if (found.has(label)) this.#warn({ annotation, text: `${label} is named more than once; it is scraped once` });
+      else found.set(label, target);
+    }
+    return [...found.values()];
+  }
 }

@@ -108,8 +108,7 @@ describe("environment", () => {
     ],
     ["ISTIO_META_DNS_CAPTURE", "ja", '"ja" can\'t be used; use true or false'],
     ["ISTIO_PROMETHEUS_ANNOTATIONS", "{", "it can't be read as JSON: "],
-    ["ISTIO_PROMETHEUS_ANNOTATIONS", '{"port":"15090"}', "port 15090 is the proxy's own, not the application's"],
-    ["ISTIO_PROMETHEUS_ANNOTATIONS", '{"targets":[{"port":"http"}]}', '"http" is no port'],
+    ["ISTIO_PROMETHEUS_ANNOTATIONS", "[]", "it can't be read as JSON: it is no object"],
     ["LOAD_STATS_CONFIG_JSON", "[]", "it is no JSON object; use an object"],
     [
       "ISTIO_META_GLOBAL_DOWNSTREAM_MAX_CONNECTIONS",
@@ -118,6 +117,41 @@ describe("environment", () => {
     ],
   ])("%s=%s", (name, value, problem) => {
     expect(problemsOf({ env: { [name]: value } })).toEqual([expect.stringContaining(`${name}: ${problem}`)]);
+  });
+
+  const port = "use a port from 1 to 65535";
+  const path = "use a path such as /metrics";
+  const target = 'use {"port":"8080","path":"/metrics"}';
+  test.each([
+    ['{"port":"http"}', `.port: "http" can't be used; ${port}`],
+    ['{"port":null}', `.port: null can't be used; ${port}`],
+    ['{"port":["8080"]}', `.port: ["8080"] can't be used; ${port}`],
+    ['{"port":{}}', `.port: {} can't be used; ${port}`],
+    ['{"port":true}', `.port: true can't be used; ${port}`],
+    ['{"port":8080.5}', `.port: 8080.5 can't be used; ${port}`],
+    ['{"port":"8080.0"}', `.port: "8080.0" can't be used; ${port}`],
+    ['{"port":0}', `.port: 0 can't be used; ${port}`],
+    ['{"port":"65536"}', `.port: "65536" can't be used; ${port}`],
+    ['{"port":-1}', `.port: -1 can't be used; ${port}`],
+    ['{"path":5}', `.path: 5 can't be used; ${path}`],
+    ['{"path":["/m"]}', `.path: ["/m"] can't be used; ${path}`],
+    ['{"path":"/m\\u0000"}', `.path: "/m\\u0000" has a control character; ${path}`],
+    ['{"path":"m\\r\\nHost: x"}', `.path: "m\\r\\nHost: x" has a control character; ${path}`],
+    ['{"path":"/\\u007f"}', `.path: "/\u007f" has a control character; ${path}`],
+    ['{"targets":{"port":1}}', `.targets: {"port":1} can't be used; ${target} in a list`],
+    ['{"targets":"8080"}', `.targets: "8080" can't be used; ${target} in a list`],
+    ['{"targets":[1]}', `.targets[0]: 1 can't be used; ${target}`],
+    ['{"targets":[{"port":"1"},[]]}', `.targets[1]: [] can't be used; ${target}`],
+    ['{"targets":[{"port":"1"},{"port":"http"}]}', `.targets[1].port: "http" can't be used; ${port}`],
+    ['{"targets":[{"path":"a"},{"path":1}]}', `.targets[1].path: 1 can't be used; ${path}`],
+  ])("the application's metrics %s", (text, problem) => {
+    const found = problemsOf({ env: { ISTIO_PROMETHEUS_ANNOTATIONS: text } });
+    expect(found).toEqual([`ISTIO_PROMETHEUS_ANNOTATIONS${problem}`]);
+  });
+
+  test("everything that is wrong with the application's metrics", () => {
+    const text = '{"targets":[1,2,{"port":null,"path":7}]}';
+    expect(problemsOf({ env: { ISTIO_PROMETHEUS_ANNOTATIONS: text } })).toHaveLength(4);
   });
 
   test("an empty value is as good as none", () => {

@@ -138,6 +138,12 @@ describe("what the variables do", () => {
     ['{"scrape":"true"}', [{ port: 80, path: "/metrics" }]],
     ['{"scrape":"false","port":"15090"}', []],
     ['{"port":9000,"path":"m"}', [{ port: 9_000, path: "/m" }]],
+    ['{"port":"","path":""}', [{ port: 80, path: "/metrics" }]],
+    ['{"port":"8080","path":null,"targets":null}', [{ port: 8_080, path: "/metrics" }]],
+    ['{"port":"8080","targets":[]}', [{ port: 8_080, path: "/metrics" }]],
+    ['{"targets":[{}]}', [{ port: 80, path: "/metrics" }]],
+    // Whoever asks the targets leaves out the proxy's own ports.
+    ['{"port":"15090"}', [{ port: 15_090, path: "/metrics" }]],
     [
       '{"targets":[{"port":"1"},{"port":"2","path":"/x"}]}',
       [
@@ -148,6 +154,27 @@ describe("what the variables do", () => {
   ])("application's metrics %s", (text, targets) => {
     expect(of({ ISTIO_PROMETHEUS_ANNOTATIONS: text }).metrics.targets).toEqual(targets);
     expect(of({ ISTIO_PROMETHEUS_ANNOTATIONS: text }, ["router"]).metrics.targets).toEqual([]);
+  });
+
+  test("a target that is named twice is one, and said so", () => {
+    const targets = [
+      { port: 8_080, path: "/m" },
+      { port: "8080", path: "m" },
+      { port: "8080" },
+      { port: 8_081, path: "/m" },
+      { port: "8080", path: "/metrics" },
+    ];
+    const config = of({ ISTIO_PROMETHEUS_ANNOTATIONS: JSON.stringify({ targets }) });
+    expect(config.metrics.targets).toEqual([
+      { port: 8_080, path: "/m" },
+      { port: 8_080, path: "/metrics" },
+      { port: 8_081, path: "/m" },
+    ]);
+    expect(config.notices).toEqual([
+      "ISTIO_PROMETHEUS_ANNOTATIONS: 8080/m is named more than once; it is scraped once",
+      "ISTIO_PROMETHEUS_ANNOTATIONS: 8080/metrics is named more than once; it is scraped once",
+    ]);
+    expect(of({ ISTIO_PROMETHEUS_ANNOTATIONS: '{"port":"8080"}' }).notices).toEqual([]);
   });
 
   test("what old mesh files write for nothing is nothing", () => {
