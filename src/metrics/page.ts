@@ -48,8 +48,9 @@ export class MergedPage {
   readonly output: Output;
   readonly writer: PageWriter;
   readonly #limits: PageLimits;
-  /** Every name that is taken, with the family if it is still held. */
-  readonly #claims = new Map<string, HeldFamily | "gone">();
+  /** Names that are taken: of families that are still held, and of those that have gone out. */
+  readonly #waiting = new Map<string, HeldFamily>();
+  readonly #gone = new Set<string>();
   readonly #held = new Set<HeldFamily>();
 
   constructor(output: Output, writer: PageWriter, limits: PageLimits = pageLimits) {
@@ -60,36 +61,33 @@ export class MergedPage {
 
   /** Names that sources can't give, whatever they say. */
   reserve(names: readonly string[]): void {
-    for (const name of names) this.#claims.set(name, "gone");
+    for (const name of names) this.#gone.add(name);
   }
 
   /**
    * Whether a whole family of this one name and so many bytes, of which nothing but its type is said, goes straight onto
-   * the page: nobody has the name, and there is no room to hold it. If so the name is taken. Throws as open does.
+   * the page: nobody has the name, and there is no room to hold it. If so the name is taken.
    */
   passes(tally: Tally, name: string, hold: boolean, bytes: number): boolean {
     const { family, held } = this.#limits;
     const isHeld = hold && bytes <= family && tally.held + HELD_OVERHEAD + bytes <= held;
-    if (isHeld || this.#claims.has(name)) return false;
-    this.#count(tally);
-    this.#claims.set(name, "gone");
+    if (isHeld || tally.opened >= this.#limits.families || this.#waiting.has(name)) return false;
+    // One look instead of two: names come by the thousand.
+    const before = this.#gone.size;
+    if (this.#gone.add(name).size === before) return false;
+    tally.opened++;
     return true;
-  }
-
-  #count(tally: Tally): void {
-    if (++tally.opened > this.#limits.families)
-      throw new CutOff("too_many_families", `its page has more than ${this.#limits.families} families`);
   }
 
   /** A family of a source, at its first sample; `wanted`: its name on this page. `filter`: see HoldHooks. Throws CutOff when there are too many. */
   open(tally: Tally, metadata: Metadata, wanted: Naming, hold: boolean, filter: Filter): Opened {
-    const before = this.#claims.get(wanted.family);
-    if (typeof before === "object" && (isSameFamily(before, wanted) || this.#areItsTimes(before, wanted, tally)))
+    const before = this.#waiting.get(wanted.family);
+    if (before !== undefined && (isSameFamily(before, wanted) || this.#areItsTimes(before, wanted, tally)))
       return { naming: wanted, sink: this.#joining(before, tally), alone: false };
-    const free = before === undefined && (wanted.claims.length === 1 || this.#free(wanted));
-    const naming = free ? wanted : this.#plainer(wanted, metadata);
+    const naming = this.#free(wanted) ? wanted : this.#plainer(wanted, metadata);
     if (naming === undefined) return { naming: wanted, sink: new DropSink(tally, wanted.family), alone: false };
-    this.#count(tally);
+    if (++tally.opened > this.#limits.families)
+      throw new CutOff("too_many_families", `its page has more than ${this.#limits.families} families`);
     const sink = hold ? this.#holding(naming, metadata, tally, filter) : this.#streaming(naming, metadata, tally);
     return { naming, sink, alone: true };
   }
@@ -103,7 +101,7 @@ export class MergedPage {
   }
 
   #free({ claims }: Naming): boolean {
-    for (const name of claims) if (this.#claims.has(name)) return false;
+    for (const name of claims) if (this.#waiting.has(name) || this.#gone.has(name)) return false;
     return true;
   }
 
@@ -116,7 +114,7 @@ export class MergedPage {
   }
 
   #streaming(naming: Naming, metadata: Metadata, tally: Tally): Sink {
-    for (const name of naming.claims) this.#claims.set(name, "gone");
+    for (const name of naming.claims) this.#gone.add(name);
     // The groups of a state set can't be checked line by line.
     const unchecked = naming.type === "stateset" && this.output.form === "openmetrics";
     const said = unchecked ? asUnknown(naming.family) : naming;
@@ -135,7 +133,7 @@ export class MergedPage {
     const family = new HeldFamily(naming, metadata, tally);
     if (!this.#takeRoom(tally, HELD_OVERHEAD)) return this.#streaming(naming, metadata, tally);
     family.taken = HELD_OVERHEAD;
-    for (const name of naming.claims) this.#claims.set(name, family);
+    for (const name of naming.claims) this.#waiting.set(name, family);
     this.#held.add(family);
     return new HoldSink(family, {
       room: (bytes) => {
@@ -152,6 +150,7 @@ export class MergedPage {
   #release(family: HeldFamily): Sink {
     const { naming, metadata, tally } = family;
     this.#held.delete(family);
+    for (const name of naming.claims) this.#waiting.delete(name);
     // As if it had not been held: what is held must not depend on the pieces in which the page came.
     tally.held -= family.taken;
     for (const { tally: other, lines } of family.joined) {
