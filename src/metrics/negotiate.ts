@@ -67,6 +67,20 @@ export function acceptFor({ form, escaping }: Agreed): string {
   return `application/openmetrics-text;version=1.0.0${names},application/openmetrics-text;version=0.0.1;q=0.8,${text}`;
 }
 
+const protobuf = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited";
+
+/** What we ask Envoy for: protobuf if it has it, which takes it less time; see protobuf-lines.ts. */
+export const acceptOfEnvoy = (agreed: Agreed): string => `${protobuf},${acceptFor(agreed)}`;
+
+/** Whether the content type is that of Envoy's protobuf. */
+export function isDelimitedProtobuf(contentType: string | undefined): boolean {
+  const [type, ...parameters] = (contentType ?? "")
+    .toLowerCase()
+    .split(";")
+    .map((part) => part.trim());
+  return type === "application/vnd.google.protobuf" && parameters.includes("encoding=delimited");
+}
+
 /**
  * The form of a source's page; undefined when its content type says that it is something else. Without a content type,
  * or with one that web frameworks set by themselves, it is read as text, as Prometheus 2 does.

@@ -3,13 +3,15 @@ import { type Clock, type Millis, pause } from "../foundation/time.ts";
 import { type BodyRequest, type BodyStream, openBody } from "../system/body-stream.ts";
 import type { HttpTarget } from "../system/http-client.ts";
 import type { Head } from "../system/response-framing.ts";
-import { type Agreed, acceptFor } from "./negotiate.ts";
+import { type Agreed, acceptFor, acceptOfEnvoy } from "./negotiate.ts";
 import type { Source } from "./scrape-sources.ts";
 import { CutOff } from "./tally.ts";
 
 /** How a source is asked. */
 export interface Asking {
   readonly agreed: Agreed;
+  /** Whether Envoy's protobuf can be read. */
+  readonly protobuf: boolean;
   /** What is left for it; said to the source. */
   readonly seconds: number;
   /** Closes the connection at any time. */
@@ -50,9 +52,11 @@ function isHandover(error: unknown): boolean {
 }
 
 /** The first of its addresses at which somebody listens. */
-async function openOnce(source: Source, { agreed, seconds, signal }: Asking): Promise<BodyStream> {
+async function openOnce(source: Source, { agreed, protobuf, seconds, signal }: Asking): Promise<BodyStream> {
+  // Who asks for summaries or native histograms gets what Envoy's text page makes of that.
+  const asksProtobuf = protobuf && source.type === "envoy" && !source.path.includes("histogram_buckets");
   const headers = {
-    accept: acceptFor(agreed),
+    accept: asksProtobuf ? acceptOfEnvoy(agreed) : acceptFor(agreed),
     // Copying over loopback is cheaper than compressing there and decompressing here.
     "accept-encoding": "identity",
     "x-prometheus-scrape-timeout-seconds": seconds.toFixed(3),

@@ -5,8 +5,9 @@ import type { BodyStream, Take, Window } from "../system/body-stream.ts";
 import { NotHttp } from "../system/response-framing.ts";
 import { LARGEST_PIECE, LineCutter } from "./line-cutter.ts";
 import type { LineRoom } from "./line-runs/line-room.ts";
-import { formOf } from "./negotiate.ts";
+import { formOf, isDelimitedProtobuf } from "./negotiate.ts";
 import type { MergedPage } from "./page.ts";
+import { ProtobufLines } from "./protobuf-lines.ts";
 import type { Source } from "./scrape-sources.ts";
 import { SourceMerge } from "./source-merge.ts";
 import { CutOff, type Tally } from "./tally.ts";
@@ -30,30 +31,49 @@ export async function readSource(
   const { status, headers } = stream.head;
   if (status !== 200) throw new CutOff("status", `it answered ${status}`);
   const type = headers.get("content-type");
-  const form = formOf(type);
+  const form = isProtobuf(source, type) ? "text" : formOf(type);
   if (form === undefined) throw new CutOff("content_type", `it answered with ${type}`);
   const merge = new SourceMerge(page, tally, form, true, room);
-  const cutter = new LineCutter(room, (bytes, start, end) => merge.push(bytes, start, end));
+  const intake = intakeOf(isProtobuf(source, type), room, merge, flush);
   // While lines are not sent, and for ever when the source is cut off, nothing may be put over them.
   let held = false;
   const take: Take = (piece) => {
     held = true;
     tally.bytes += piece.length;
     if (tally.bytes > source.limit) throw new CutOff("too_large", `its page has more than ${source.limit} bytes`);
-    const wait = pushInParts(cutter, piece, flush);
+    const wait = intake.push(piece);
     if (wait === undefined) held = false;
     return wait?.then(() => {
       held = false;
     });
   };
   try {
-    await readDecoded(stream, take, () => (held ? undefined : cutter.window()));
-    cutter.end();
+    await readDecoded(stream, take, () => (held ? undefined : intake.window()));
+    intake.end();
   } finally {
     merge.end();
   }
   if (form === "openmetrics" && !merge.sawEnd) throw new CutOff("truncated", "its page ends without # EOF");
 }
+
+/** Takes a body's pieces; `push` is over when all lines that came of it are sent. */
+interface Intake {
+  readonly push: (piece: Buffer) => Promise<void> | undefined;
+  readonly window: () => Buffer;
+  readonly end: () => void;
+}
+
+function intakeOf(protobuf: boolean, room: LineRoom, merge: SourceMerge, flush: Way["flush"]): Intake {
+  const cutter = new LineCutter(room, (bytes, start, end) => merge.push(bytes, start, end));
+  const window = (): Buffer => cutter.window();
+  const push = (piece: Buffer): Promise<void> | undefined => pushInParts(cutter, piece, flush);
+  if (!protobuf || room.runs === undefined) return { push, window, end: () => cutter.end() };
+  const lines = new ProtobufLines(room, room.runs, { window, push });
+  return { push: (piece) => lines.push(piece), window: () => lines.window(), end: () => lines.end() };
+}
+
+const isProtobuf = ({ type }: Source, contentType: string | undefined): boolean =>
+  type === "envoy" && isDelimitedProtobuf(contentType);
 
 /** Nearly always there is one part, and it is sent at once. */
 function pushInParts(cutter: LineCutter, piece: Buffer, flush: Way["flush"]): Promise<void> | undefined {

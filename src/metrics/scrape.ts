@@ -70,7 +70,7 @@ export async function scrape(deps: ScrapeDeps): Promise<void> {
   const room = takeRoom();
   const one: Scrape = { deps, page, room, started };
   const disarm = clock.after(budget + GRACE, () => output.destroy());
-  const asked = askAll(deps);
+  const asked = askAll(deps, room.runs !== undefined);
   try {
     // The sources are at work while we print our own metrics.
     await deps.turn();
@@ -89,12 +89,12 @@ export async function scrape(deps: ScrapeDeps): Promise<void> {
   }
 }
 
-function askAll({ sources, agreed, budget, clock }: ScrapeDeps): readonly Asked[] {
+function askAll({ sources, agreed, budget, clock }: ScrapeDeps, protobuf: boolean): readonly Asked[] {
   const limits = deadlines(sources.length, budget);
   return sources.map((source, index) => {
     const stop = new AbortController();
     const { deadline, answerBy } = limits[index] ?? { deadline: budget, answerBy: budget };
-    const head = openSource(source, { agreed, seconds: deadline / 1000, signal: stop.signal, clock });
+    const head = openSource(source, { agreed, protobuf, seconds: deadline / 1000, signal: stop.signal, clock });
     // Its error is looked at when the source's turn comes.
     head.catch(() => undefined);
     return { source, deadline, answerBy, stop, head };

@@ -27,6 +27,7 @@ test("nearly all lines of a regular page are found in runs", () => {
   const { runs } = room;
   if (runs === undefined) throw new Error("there is no WebAssembly here");
   const counting: LineRuns = {
+    ...runs,
     found: runs.found,
     alike: (...args) => counted(runs.alike(...args), () => runs.found.lines),
     family: (...args) => counted(runs.family(...args), (to) => (to === args[0] ? 0 : runs.found.lines)),

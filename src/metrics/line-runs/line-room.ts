@@ -1,5 +1,6 @@
 import { labelKey } from "../group-check.ts";
 import { lineRunsBinary } from "./binary.ts";
+import { printed } from "./printed.ts";
 
 /**
  * Looks at lines in a room's bytes, very fast; see assembly/ for what each call promises. All arguments are
@@ -24,6 +25,15 @@ export interface LineRuns {
     end: number,
     keyed: 0 | 1,
   ): number;
+  /** Before a page of protobuf. */
+  protobufBegin(): void;
+  /**
+   * Turns Envoy's protobuf into lines of text, from `start` to `end`, to `out`; `outEnd` at most. The place behind what
+   * was read; the rest is in `found`.
+   */
+  protobuf(start: number, end: number, out: number, outEnd: number): number;
+  /** Not 0 when the page could end here. */
+  protobufWhole(): number;
   /** What the last call found. */
   readonly found: Found;
 }
@@ -35,6 +45,9 @@ export interface Found {
   /** Of a family: the place behind its name in the comment, and its type. */
   readonly nameEnd: number;
   readonly type: "counter" | "gauge";
+  /** Of protobuf: the place behind what was written, and why it stopped: more is needed, place is needed, or it is none. */
+  readonly written: number;
+  readonly stopped: "more" | "full" | "wrong";
   /** Of a histogram: how many groups, and of each its first byte, its lines and its key, which is a LabelHash. */
   readonly groups: number;
   start(group: number): number;
@@ -61,10 +74,22 @@ interface WebAssembly {
 const { WebAssembly: assembly } = globalThis as unknown as { readonly WebAssembly: WebAssembly };
 
 const PAGE = 64 * 1024;
+/** Of the room; what protobuf needs is behind it. */
 const PAGES = 19;
+const ALL_PAGES = 24;
 /** Where lines may stand: behind what assembly/ keeps for itself, before the bytes that it may read ahead. */
 export const ROOM_START = 2048;
 export const ROOM_END = PAGES * PAGE - 64;
+
+/** Where protobuf comes in, behind what assembly/protobuf.ts keeps. */
+export const PROTOBUF_START = (PAGES + 1) * PAGE;
+export const PROTOBUF_END = ALL_PAGES * PAGE - 64;
+/** Words for assembly/protobuf.ts, in its order. */
+const WORDS = PAGES * PAGE + 12_288;
+const words = [
+  ...["counter", "gauge", "summary", "untyped", "histogram"],
+  ...["# TYPE ", "_bucket", "_sum", "_count", 'le="', 'quantile="', ""],
+];
 
 /** Rooms of scrapes that are over: a new one costs 10 GB of addresses (not of memory) until it is collected. */
 const spare: LineRoom[] = [];
@@ -81,12 +106,18 @@ export function giveRoomBack(room: LineRoom): void {
 function newRoom(): LineRoom {
   try {
     compiled ??= new assembly.Module(Buffer.from(lineRunsBinary, "base64"));
-    const memory = new assembly.Memory({ initial: PAGES, maximum: PAGES });
-    const { exports } = new assembly.Instance(compiled, { env: { memory } });
+    const memory = new assembly.Memory({ initial: ALL_PAGES, maximum: ALL_PAGES });
+    const bytes = Buffer.from(memory.buffer);
+    const format = (value: number, at: number): number => bytes.write(printed(value), at, "latin1");
+    const { exports } = new assembly.Instance(compiled, { env: { memory, format } });
+    for (const [index, word] of words.entries()) {
+      bytes.write(word, WORDS + index * 16);
+      bytes[WORDS + index * 16 + 15] = word.length;
+    }
     // The module's exports are these by its source; the compiler of TypeScript can't see that.
     const calls = exports as unknown as Omit<LineRuns, "found">;
     const found = new FoundThere(memory.buffer);
-    return { bytes: Buffer.from(memory.buffer), runs: { ...calls, found } };
+    return { bytes, runs: { ...calls, found } };
   } catch {
     return { bytes: Buffer.allocUnsafeSlow(PAGES * PAGE), runs: undefined };
   }
@@ -99,7 +130,7 @@ class FoundThere implements Found {
   readonly #words: Uint32Array;
   readonly #rows: Uint32Array;
   constructor(memory: ArrayBuffer) {
-    this.#words = new Uint32Array(memory, 0, 4);
+    this.#words = new Uint32Array(memory, 0, 6);
     this.#rows = new Uint32Array(memory, GROUPS, (ROOM_START - GROUPS) / 4);
   }
   get lines(): number {
@@ -113,6 +144,12 @@ class FoundThere implements Found {
   }
   get groups(): number {
     return this.#words[3] as number;
+  }
+  get written(): number {
+    return this.#words[4] as number;
+  }
+  get stopped(): "more" | "full" | "wrong" {
+    return this.#words[5] === 0 ? "more" : this.#words[5] === 1 ? "full" : "wrong";
   }
   start(group: number): number {
     return this.#rows[(group * GROUP) / 4] as number;

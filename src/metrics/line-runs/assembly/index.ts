@@ -2,3 +2,4 @@
 export { alike } from "./alike";
 export { family } from "./family";
 export { histograms } from "./histogram";
+export { protobuf, protobufBegin, protobufWhole } from "./protobuf";
