@@ -1,4 +1,4 @@
-import type { Histogram, Registry } from "prom-client";
+import type { Registry } from "prom-client";
 import type { OwnUsage } from "../system/own-usage.ts";
 import {
   type CounterName,
@@ -58,7 +58,6 @@ export function createAgentMetrics(deps: AgentMetricsDeps): AgentMetrics {
   const load = (): Promise<RegistryBook> => {
     loading ??= import("prom-client").then((client) => {
       const book = new RegistryBook(client, metricTable as Readonly<Record<string, Definition>>);
-      beginHistograms(book);
       for (const update of waiting) update(book);
       waiting = [];
       loaded = book;
@@ -89,12 +88,3 @@ export function createAgentMetrics(deps: AgentMetricsDeps): AgentMetrics {
 /** The table's types say that every label is a text; TypeScript can't follow that through the mapped type. */
 const plain = (labels: object | undefined): Readonly<Record<string, string>> =>
   (labels ?? {}) as Readonly<Record<string, string>>;
-
-/** At 0, as counters begin: rate() sees no increase in a series that is born with its first observation. */
-function beginHistograms(book: RegistryBook): void {
-  for (const [name, { kind }] of Object.entries(metricTable)) {
-    if (kind !== "histogram") continue;
-    book.observe(name, 0);
-    (book.registry.getSingleMetric(name) as Histogram).zero({});
-  }
-}

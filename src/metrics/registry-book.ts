@@ -4,8 +4,8 @@ import type { Definition } from "./metric-table.ts";
 type Labels = Readonly<Record<string, string>>;
 
 /**
- * prom-client behind the metric table. Counters are there from the start, with every label value that the table
- * lists at 0, so that the first event is an increase; gauges and the rest appear with their first value.
+ * prom-client behind the metric table. Counters, with every label value that the table lists, and histograms are there
+ * from the start at 0, so that the first event is an increase; gauges appear with their first value.
  */
 export class RegistryBook {
   readonly registry: PromClient.Registry;
@@ -21,8 +21,8 @@ export class RegistryBook {
     this.#table = table;
     this.registry = new client.Registry();
     for (const [name, { kind, labels }] of Object.entries(table)) {
-      if (kind !== "counter") continue;
-      for (const known of everyCombination(labels)) this.#counter(name).inc(known, 0);
+      if (kind === "counter") for (const known of everyCombination(labels)) this.#counter(name).inc(known, 0);
+      else if (kind === "histogram") this.#histogram(name).zero({});
     }
   }
 
