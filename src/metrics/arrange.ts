@@ -1,10 +1,9 @@
-import { escapeName, type FamilyType, isPlainName, LF } from "./exposition.ts";
+import { escapeName, type FamilyType, isPlainName, LF, type Output } from "./exposition.ts";
 import { GroupCheck } from "./group-check.ts";
 import type { HeldFamily } from "./held-family.ts";
 import { labelList, readSample, type Sample, sampleLine } from "./line-parse.ts";
 import { asUnknown, type Naming, type SampleKind } from "./naming.ts";
 import { parseNumber } from "./numbers.ts";
-import type { Output } from "./page.ts";
 import type { Tally } from "./tally.ts";
 
 /** One family as it is written in the end. */

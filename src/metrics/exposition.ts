@@ -17,6 +17,12 @@ export type FamilyType = (typeof familyTypes)[number];
 /** What names may look like when they go out: as they are (quoted where they must be), or with "_" for what is odd. */
 export type Escaping = "allow-utf-8" | "underscores";
 
+/** The page that is agreed on with the scraper. */
+export interface Output {
+  readonly form: Form;
+  readonly escaping: Escaping;
+}
+
 /** What is said about a family before its samples, unescaped. */
 export interface Metadata {
   readonly name: string;

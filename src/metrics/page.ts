@@ -1,5 +1,5 @@
 import { arrange } from "./arrange.ts";
-import type { Escaping, Form, Metadata } from "./exposition.ts";
+import type { Metadata, Output } from "./exposition.ts";
 import { isPlainName } from "./exposition.ts";
 import { HeldFamily, HoldSink, JoinSink } from "./held-family.ts";
 import { asUnknown, type Naming } from "./naming.ts";
@@ -21,11 +21,6 @@ export const pageLimits: PageLimits = { family: 16 * 1024, held: 512 * 1024, fam
 
 /** What a held family costs beside its lines. */
 const HELD_OVERHEAD = 300;
-
-export interface Output {
-  readonly form: Form;
-  readonly escaping: Escaping;
-}
 
 export interface Opened {
   readonly naming: Naming;

@@ -186,70 +186,60 @@ function bucketLine(index: i32, bound: f64, count: u64, labelsLength: i32, to: u
   return byte(LF, whole(count, endLabels(out)));
 }
 
-/** A histogram's lines, or 0. */
-function histogram(start: usize, end: usize, labelsLength: i32, to: usize): usize {
-  let at = start;
+/** Of a bucket: its count and its bound. Of a quantile: itself and its value. */
+let partCount: u64 = 0;
+let partFirst: f64 = 0;
+let partSecond: f64 = 0;
+
+function readPart(start: usize, end: usize): bool {
+  partCount = 0;
+  partFirst = 0;
+  partSecond = 0;
+  for (let at = start; at < end; ) {
+    const behind = fieldEnd(at, end);
+    if (behind === 0) return false;
+    if (field === 1) {
+      partCount = number;
+      partFirst = load<f64>(body);
+    } else if (field === 2) partSecond = load<f64>(body);
+    at = behind;
+  }
+  return true;
+}
+
+function quantileLine(labelsLength: i32, to: usize): usize {
+  let out = lineStart(NO_WORD, labelsLength, to);
+  if (labelsLength > 0) out = byte(COMMA, out);
+  out = byte(QUOTE, float(partFirst, word(QUANTILE_WORD, out)));
+  return byte(LF, float(partSecond, endLabels(out)));
+}
+
+/** The lines of a histogram or a summary, or 0. */
+function grouped(start: usize, end: usize, labelsLength: i32, to: usize): usize {
   let out = to;
   let count: u64 = 0;
   let sum: f64 = 0;
-  let index: i32 = 0;
-  let last: f64 = 0;
-  while (at < end) {
+  let parts: i32 = 0;
+  const buckets = type === HISTOGRAM;
+  for (let at = start; at < end; ) {
     const behind = fieldEnd(at, end);
     if (behind === 0) return 0;
     if (field === 1) count = number;
     else if (field === 2) sum = load<f64>(body);
     else if (field === 3) {
-      let cumulative: u64 = 0;
-      last = 0;
-      for (let inside = body; inside < behind; ) {
-        const next = fieldEnd(inside, behind);
-        if (next === 0) return 0;
-        if (field === 1) cumulative = number;
-        else if (field === 2) last = load<f64>(body);
-        inside = next;
-      }
-      out = bucketLine(index++, last, cumulative, labelsLength, out);
+      if (!readPart(body, behind)) return 0;
+      out = buckets ? bucketLine(parts++, partSecond, partCount, labelsLength, out) : quantileLine(labelsLength, out);
     }
     at = behind;
   }
-  if (last !== Infinity) out = bucketLine(MOST_BOUNDS, Infinity, count, labelsLength, out);
+  const open = parts === 0 || partSecond !== Infinity;
+  if (buckets && open) out = bucketLine(MOST_BOUNDS, Infinity, count, labelsLength, out);
   return totals(sum, count, labelsLength, out);
 }
 
 function totals(sum: f64, count: u64, labelsLength: i32, to: usize): usize {
   const out = byte(LF, float(sum, endLabels(lineStart(SUM_WORD, labelsLength, to))));
   return byte(LF, whole(count, endLabels(lineStart(COUNT_WORD, labelsLength, out))));
-}
-
-function summary(start: usize, end: usize, labelsLength: i32, to: usize): usize {
-  let at = start;
-  let out = to;
-  let count: u64 = 0;
-  let sum: f64 = 0;
-  while (at < end) {
-    const behind = fieldEnd(at, end);
-    if (behind === 0) return 0;
-    if (field === 1) count = number;
-    else if (field === 2) sum = load<f64>(body);
-    else if (field === 3) {
-      let quantile: f64 = 0;
-      let value: f64 = 0;
-      for (let inside = body; inside < behind; ) {
-        const next = fieldEnd(inside, behind);
-        if (next === 0) return 0;
-        if (field === 1) quantile = load<f64>(body);
-        else if (field === 2) value = load<f64>(body);
-        inside = next;
-      }
-      out = lineStart(NO_WORD, labelsLength, out);
-      if (labelsLength > 0) out = byte(COMMA, out);
-      out = byte(QUOTE, float(quantile, word(QUANTILE_WORD, out)));
-      out = byte(LF, float(value, endLabels(out)));
-    }
-    at = behind;
-  }
-  return totals(sum, count, labelsLength, out);
 }
 
 /** A counter, a gauge, or what has no type: one line, or 0. */
@@ -293,8 +283,7 @@ function metric(start: usize, end: usize, to: usize, outEnd: usize): usize {
     return 0;
   }
   let out = headed ? to : heading(to);
-  if (type === HISTOGRAM) out = histogram(value, valueEnd, labelsLength, out);
-  else if (type === SUMMARY) out = summary(value, valueEnd, labelsLength, out);
+  if (type === HISTOGRAM || type === SUMMARY) out = grouped(value, valueEnd, labelsLength, out);
   else out = simple(value, valueEnd, labelsLength, out);
   if (out === 0) return wrong();
   headed = true;
