@@ -15,7 +15,8 @@ export class PageOutput {
   readonly #flushKind: number;
   #failed: Error | undefined;
   #closed = false;
-  #wake: () => void = () => undefined;
+  /** Wakes whoever waits for what nobody will take any more. */
+  #gone: () => void = () => undefined;
   /** What the compressor works on, in a thread of its own, while the next pieces are read. */
   #compressing: Promise<void> = Promise.resolve();
   #copy: Buffer = Buffer.alloc(0);
@@ -32,7 +33,7 @@ export class PageOutput {
     // A compressor whose reader is gone would keep its writer waiting for ever.
     response.once("close", () => {
       this.#closed = true;
-      this.#wake();
+      this.#gone();
     });
     this.#compressor?.on("error", fail);
     this.#compressor?.pipe(response);
@@ -72,6 +73,7 @@ export class PageOutput {
   #sent(into: Writable, blocks: readonly Uint8Array[], signal: AbortSignal): Promise<void> | undefined {
     if (this.#closed || signal.aborted) return undefined;
     let done = false;
+    let wake = (): void => undefined;
     const last = blocks.length - 1;
     // All in one call of the kernel, and now: left alone, the response would wait for the next turn.
     const socket = into === this.#response ? this.#response.socket : null;
@@ -79,14 +81,16 @@ export class PageOutput {
     for (let i = 0; i < last; i++) into.write(blocks[i]);
     into.write(blocks[last], () => {
       done = true;
-      this.#wake();
+      wake();
     });
     socket?.uncork();
     // The kernel took it all: nobody looks at the buffers any more.
     if (socket !== null && socket.writableLength === 0) return undefined;
     return new Promise((resolve) => {
-      if (done || this.#closed) resolve();
-      else this.#wake = resolve;
+      if (done || this.#closed) return resolve();
+      // Its own, not whatever was sent before and is told later.
+      wake = resolve;
+      this.#gone = resolve;
     });
   }
 

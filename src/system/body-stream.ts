@@ -121,6 +121,7 @@ class Connection {
   /** What came while nobody read. */
   #ready: Buffer | undefined;
   #over: Error | "closed" | undefined;
+  #closing = false;
 
   constructor({ to, path, headers, signal }: BodyRequest) {
     signal.throwIfAborted();
@@ -191,8 +192,10 @@ class Connection {
     else reader?.reject(this.#over);
   }
 
-  /** The reader has done with every piece. */
+  /** The reader has done with every piece. May be called again. */
   close(): void {
+    if (this.#closing) return;
+    this.#closing = true;
     this.#socket.destroy();
     // Not before the socket is really closed: until then a read may still be on its way into the buffer.
     if (this.#socket.closed) giveBack(this.#buffer);
