@@ -32,15 +32,26 @@ export class LineCutter {
   /** `piece`: of LARGEST_PIECE bytes at most. */
   push(piece: Buffer): void {
     const inPlace = piece.buffer === this.#bytes.buffer && piece.byteOffset === this.#bytes.byteOffset + this.#end;
-    if (!inPlace) this.#makeRoom();
-    const waiting = this.#end - this.#start;
-    const first = piece.indexOf(LF);
-    const fed = first < 0 ? piece.length : first + 1;
-    if (waiting + fed > LONGEST_LINE) throw new CutOff("long_line", `a line has more than ${LONGEST_LINE} bytes`);
-    if (!inPlace) this.#bytes.set(piece, this.#end);
-    const behind = this.#end + piece.lastIndexOf(LF) + 1;
+    if (!inPlace) {
+      this.#makeRoom();
+      this.#bytes.set(piece, this.#end);
+    }
     this.#end += piece.length;
-    if (first >= 0) this.#give(behind);
+    const long = this.#longLine();
+    const behind = this.#bytes.lastIndexOf(LF, (long ?? this.#end) - 1) + 1;
+    if (behind > this.#start) this.#give(behind);
+    if (long !== undefined) throw new CutOff("long_line", `a line has more than ${LONGEST_LINE} bytes`);
+  }
+
+  /** Where a line begins that is too long, whether its end is there or not. */
+  #longLine(): number | undefined {
+    let line = this.#start;
+    while (this.#end - line > LONGEST_LINE) {
+      const feed = this.#bytes.lastIndexOf(LF, line + LONGEST_LINE - 1);
+      if (feed < line) return line;
+      line = feed + 1;
+    }
+    return undefined;
   }
 
   /** The body is over and whole: a last line without its line feed is a line. */

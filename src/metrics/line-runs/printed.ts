@@ -4,9 +4,20 @@ export function printed(value: number): string {
   if (!Number.isFinite(value)) return value > 0 ? "+Inf" : "-Inf";
   const size = Math.abs(value);
   if (Number.isInteger(value) && size < 1e32) return BigInt(value).toString();
-  if (size >= 1e-4 && size < 1e32) return withoutZeros(value.toPrecision(32));
-  const [digits = "", exponent = ""] = value.toExponential(31).split("e");
-  return `${withoutZeros(digits)}e${exponent.slice(0, 1)}${exponent.slice(1).padStart(2, "0")}`;
+  const [digits = "", exponent] = value.toPrecision(32).split("e");
+  if (exponent !== undefined) return scientific(digits, Number(exponent));
+  // JavaScript goes on without an exponent for two places more than C.
+  return size < 1e-4 ? scientific(...shifted(digits)) : withoutZeros(digits);
 }
+
+/** "0.0000123" as "1.23" and -5. */
+function shifted(digits: string): [digits: string, exponent: number] {
+  const found = /^(-?)0\.(0*)(\d)(\d*)$/.exec(digits);
+  const [, sign = "", zeros = "", first = "", rest = ""] = found ?? [];
+  return [`${sign}${first}.${rest}`, -zeros.length - 1];
+}
+
+const scientific = (digits: string, exponent: number): string =>
+  `${withoutZeros(digits)}e${exponent < 0 ? "-" : "+"}${String(Math.abs(exponent)).padStart(2, "0")}`;
 
 const withoutZeros = (digits: string): string => (digits.includes(".") ? digits.replace(/\.?0+$/, "") : digits);
