@@ -1,10 +1,13 @@
+/** As many as C is told to print. */
+const DIGITS = 32;
+
 /** How Envoy's text page spells a number (C's "%.32g"): bounds of buckets are names, so they must be the same letters. */
 export function printed(value: number): string {
   if (Number.isNaN(value)) return "NaN";
   if (!Number.isFinite(value)) return value > 0 ? "+Inf" : "-Inf";
   const size = Math.abs(value);
   if (Number.isInteger(value) && size < 1e32) return BigInt(value).toString();
-  const [digits = "", exponent] = value.toPrecision(32).split("e");
+  const [digits = "", exponent] = value.toPrecision(DIGITS).split("e");
   if (exponent !== undefined) return scientific(digits, Number(exponent));
   // JavaScript goes on without an exponent for two places more than C.
   return size < 1e-4 ? scientific(...shifted(digits)) : withoutZeros(digits);
