@@ -25,7 +25,6 @@ export interface Asking {
  */
 const HANDOVER: Millis = 400;
 const AGAIN: Millis = 25;
-const handedOver = new Error("asked again");
 
 /** Connects to the source and reads the head. Throws what ended it; Envoy is asked again for a moment. */
 export async function openSource(source: Source, asking: Asking): Promise<BodyStream> {
@@ -33,14 +32,13 @@ export async function openSource(source: Source, asking: Asking): Promise<BodySt
   if (source.type !== "envoy") return openOnce(source, asking);
   const until = clock.monotonic() + HANDOVER;
   for (;;) {
-    const attempt = new AbortController();
     try {
-      const stream = await openOnce(source, { ...asking, signal: AbortSignal.any([signal, attempt.signal]) });
+      const stream = await openOnce(source, asking);
       if (stream.head.status !== 503 || clock.monotonic() >= until) return stream;
+      stream.close();
     } catch (error) {
       if (signal.aborted || !isHandover(error) || clock.monotonic() >= until) throw error;
     }
-    attempt.abort(handedOver);
     await pause(clock, AGAIN, signal);
   }
 }

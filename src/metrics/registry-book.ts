@@ -14,6 +14,9 @@ export class RegistryBook {
   readonly #counters = new Map<string, PromClient.Counter>();
   readonly #gauges = new Map<string, PromClient.Gauge>();
   readonly #histograms = new Map<string, PromClient.Histogram>();
+  /** Lines of metrics that have not changed since; how many changes there were. */
+  readonly #printed = new Map<string, string>();
+  #changes = 0;
   readonly #watched = new Map<string, () => Iterable<{ readonly labels: Labels; readonly value: number }>>();
 
   constructor(client: typeof PromClient, table: Readonly<Record<string, Definition>>) {
@@ -27,15 +30,20 @@ export class RegistryBook {
   }
 
   add(name: string, labels: Labels, by: number): void {
-    if (by >= 0) this.#counter(name).inc(labels, by);
+    if (!(by >= 0)) return;
+    this.#counter(name).inc(labels, by);
+    this.#changed(name);
   }
 
   set(name: string, labels: Labels, value: number): void {
     this.#gauge(name).set(labels, value);
+    this.#changed(name);
   }
 
   observe(name: string, value: number): void {
-    if (!Number.isNaN(value)) this.#histogram(name).observe(value);
+    if (Number.isNaN(value)) return;
+    this.#histogram(name).observe(value);
+    this.#changed(name);
   }
 
   watch(name: string, read: () => Iterable<{ readonly labels: Labels; readonly value: number }>): void {
@@ -51,13 +59,35 @@ export class RegistryBook {
         this.#forget(name);
       }
     }
-    // prom-client puts an empty line between families; a page without them is one that every reader takes.
-    return (await this.registry.metrics()).replace(/\n{2,}/g, "\n");
+    let page = "";
+    for (const { name } of this.registry.getMetricsAsArray()) page += `${await this.#print(name)}\n`;
+    return page;
+  }
+
+  /** One metric's lines: most are as they were at the last scrape. */
+  async #print(name: string): Promise<string> {
+    const before = this.#printed.get(name);
+    if (before !== undefined) return before;
+    const changes = this.#changes;
+    const lines = await this.registry.getSingleMetricAsString(name);
+    // Not of metrics that somebody else has added, nor of one that has changed meanwhile.
+    if (changes === this.#changes && this.#isOurs(name)) this.#printed.set(name, lines);
+    return lines;
+  }
+
+  #isOurs(name: string): boolean {
+    return this.#counters.has(name) || this.#gauges.has(name) || this.#histograms.has(name);
+  }
+
+  #changed(name: string): void {
+    this.#changes++;
+    this.#printed.delete(name);
   }
 
   /** False when there was no reading. */
   #take(name: string, readings: Iterable<{ readonly labels: Labels; readonly value: number }>): boolean {
     const gauge = this.#gauge(name);
+    this.#changed(name);
     gauge.reset();
     let any = false;
     for (const { labels, value } of readings) {
@@ -71,6 +101,7 @@ export class RegistryBook {
   #forget(name: string): void {
     this.registry.removeSingleMetric(name);
     this.#gauges.delete(name);
+    this.#changed(name);
   }
 
   #counter(name: string): PromClient.Counter {

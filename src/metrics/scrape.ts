@@ -1,5 +1,6 @@
 import type { Clock, Millis } from "../foundation/time.ts";
 import type { BodyStream } from "../system/body-stream.ts";
+import { LineCutter } from "./line-cutter.ts";
 import { giveRoomBack, type LineRoom, takeRoom } from "./line-runs/line-room.ts";
 import type { Agreed } from "./negotiate.ts";
 import { openSource } from "./open-source.ts";
@@ -102,15 +103,16 @@ function askAll({ sources, agreed, budget, clock }: ScrapeDeps, protobuf: boolea
 }
 
 /** Our own families go out at once and are not held: nobody else has their names. */
-async function ownPart({ deps, page, started }: Scrape): Promise<SourceResult> {
+async function ownPart({ deps, page, room, started }: Scrape): Promise<SourceResult> {
   const { own, clock, onOwnFailure } = deps;
   const tally = new Tally("agent");
   let failure: FailureCause | undefined;
   try {
     const bytes = Buffer.from(await own());
     tally.bytes = bytes.length;
-    const merge = new SourceMerge(page, tally, "text", false);
-    merge.push(bytes, 0, bytes.length);
+    const merge = new SourceMerge(page, tally, "text", false, room);
+    const cutter = new LineCutter(room, (lines, start, end) => merge.push(lines, start, end));
+    cutter.push(bytes);
     merge.end();
   } catch (error) {
     failure = "error";

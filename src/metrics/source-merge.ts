@@ -16,7 +16,7 @@ import {
 import { FamilyLines } from "./family-lines.ts";
 import { filterLines } from "./filter-lines.ts";
 import { readSample } from "./line-parse.ts";
-import type { LineRoom, LineRuns } from "./line-runs/line-room.ts";
+import type { Found, LineRoom, LineRuns } from "./line-runs/line-room.ts";
 import { LineScan } from "./line-scan.ts";
 import { type Naming, nameFamily } from "./naming.ts";
 import type { Filter, MergedPage } from "./page.ts";
@@ -36,6 +36,14 @@ interface Announced {
   word?: string;
   help?: string;
   unit?: string;
+}
+
+/** Of a whole family: its first comment, `# TYPE`, its first line, the place behind it. */
+interface Places {
+  readonly at: number;
+  readonly comment: number;
+  readonly first: number;
+  readonly to: number;
 }
 
 /** Lines that may be broken before the rest of a source's page is given up. */
@@ -159,7 +167,8 @@ export class SourceMerge {
     const to = runs.family(at, end, form === "openmetrics" ? 1 : 0);
     if (to === at) return at;
     const { lines, nameEnd, type } = runs.found;
-    const name = notePlainName(bytes.toString("latin1", at + "# TYPE ".length, nameEnd));
+    const comment = runs.found.help === 0 ? at : bytes.indexOf(LF, runs.found.help) + 1;
+    const name = notePlainName(bytes.toString("latin1", comment + "# TYPE ".length, nameEnd));
     if (name === this.#family?.name) return at;
     this.#family?.flush(bytes, run, at);
     this.#family?.close();
@@ -167,7 +176,7 @@ export class SourceMerge {
     const first = nameEnd + type.length + 2;
     const total = form === "openmetrics" && type === "counter" && name.endsWith("_total");
     if (total || !this.#page.passes(this.#tally, name, this.#hold, to - first))
-      this.#passOn({ name, type }, bytes, at, first, to);
+      this.#passOn(runs.found, name, bytes, { at, comment, first, to });
     else {
       // A word of the same length, so that all of it stays in one run.
       if (form === "openmetrics" && type === "counter") bytes.set(unknownWord, nameEnd + 1);
@@ -178,17 +187,11 @@ export class SourceMerge {
     return to;
   }
 
-  /** The lines from `first` to `to`, behind their comment at `at`. */
-  #passOn(
-    { name, type }: { name: string; type: FamilyType },
-    bytes: Buffer,
-    at: number,
-    first: number,
-    to: number,
-  ): void {
-    const lines = this.#room?.runs?.found.lines ?? 0;
+  /** A family that may have to be held, or called otherwise; places: its comments, `# TYPE`, its lines. */
+  #passOn({ lines, type, help }: Found, name: string, bytes: Buffer, { at, comment, first, to }: Places): void {
     const { form, escaping } = this.#page.output;
-    const metadata = { name, type, help: undefined, unit: undefined };
+    const said = help === 0 ? undefined : bytes.toString("utf8", help, comment - 1);
+    const metadata = { name, type, help: said, unit: undefined };
     const wanted = nameFamily(metadata, "text", form, escaping);
     const { sink } = this.#page.open(this.#tally, metadata, wanted, this.#hold, this.#filter);
     sink.headed(bytes, at, first, type);

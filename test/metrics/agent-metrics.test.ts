@@ -36,6 +36,35 @@ describe("the agent's own metrics", () => {
     expect(lines).toContain('pilotfish_build_info{version="1.2.3",commit="abc",node="24"} 1');
   });
 
+  test("each page has what came since the last one, of every kind, whoever added it", async () => {
+    const metrics = create();
+    let watched = 1;
+    metrics.watch("pilotfish_ready", () => (watched < 0 ? [] : [{ labels: {}, value: watched }]));
+    const { Gauge } = await import("prom-client");
+    const foreign = new Gauge({ name: "somebody_elses", help: "x", registers: [await metrics.registry()] });
+    for (let i = 1; i <= 3; i++) {
+      metrics.count("pilotfish_drains_total");
+      metrics.set("pilotfish_envoy_epoch", i);
+      metrics.observe("pilotfish_drain_duration_seconds", 100);
+      foreign.set(i);
+      watched = i % 2;
+      // While it is printed, too.
+      const page = metrics.text();
+      metrics.count("istio_agent_scrapes_total");
+      const lines = (await page).split("\n");
+      expect(lines).toContain(`pilotfish_drains_total ${i}`);
+      expect(lines).toContain(`pilotfish_envoy_epoch ${i}`);
+      expect(lines).toContain(`pilotfish_drain_duration_seconds_count ${i}`);
+      expect(lines).toContain(`somebody_elses ${i}`);
+      expect(lines).toContain(`pilotfish_ready ${watched}`);
+    }
+    watched = -1;
+    const last = await metrics.text();
+    expect(last).toContain("istio_agent_scrapes_total 3\n");
+    expect(last).not.toContain("pilotfish_ready");
+    expect(last).not.toMatch(/\n\n/);
+  });
+
   test("unlabelled counters of the peer stand at 0 from the start, gauges appear with their first value", async () => {
     const page = await create().text();
     expect(page).toContain("\nistio_agent_xds_proxy_requests 0\n");

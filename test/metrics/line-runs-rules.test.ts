@@ -64,8 +64,10 @@ describe("a whole counter or gauge", () => {
     ["before a help", `${taken}# HELP other x\n`],
     ["without labels", `# TYPE m gauge\nm -5\n${next}`],
     ["with no labels in braces", `# TYPE m gauge\nm{} 5\n${next}`],
+    ["with its help", `# HELP m Some hélp: 'x' #1\n${taken}${next}`],
   ])("%s", (_, page) => {
-    expect(family(page)).toBe(page.indexOf("# ", 2));
+    const behind = Math.max(page.lastIndexOf("# TYPE other"), page.lastIndexOf("# HELP other"));
+    expect(family(page)).toBe(Buffer.byteLength(page.slice(0, behind)));
   });
 
   test.each([
@@ -87,6 +89,15 @@ describe("a whole counter or gauge", () => {
     ["a negative counter", `# TYPE m counter\nm{a="1"} -5\n${next}`],
     ["a negative counter, later", `# TYPE m counter\n${line}m{a="1"} -5\n${next}`],
     ["a time", `# TYPE m counter\nm{a="1"} 5 1700000000000\n${next}`],
+    ["a help of another family", `# HELP mm x\n${taken}${next}`],
+    ["a help of a name that begins its own", `# HELP m_x x\n${taken}${next}`],
+    ["an empty help", `# HELP m \n${taken}${next}`],
+    ["a help with a quote", `# HELP m a "b"\n${taken}${next}`],
+    ["a help with an escape", `# HELP m a\\nb\n${taken}${next}`],
+    ["a help with a space behind it", `# HELP m x \n${taken}${next}`],
+    ["a help with two spaces before it", `# HELP m  x\n${taken}${next}`],
+    ["a help twice", `# HELP m x\n# HELP m x\n${taken}${next}`],
+    ["a unit", `# HELP m x\n# UNIT m x\n${taken}${next}`],
     ["17 labels", `# TYPE m counter\nm{${Array.from({ length: 17 }, (_, i) => `l${i}=""`).join(",")}} 5\n${next}`],
   ])("is left alone with %s", (_, page) => {
     expect(family(page)).toBe(0);

@@ -7,7 +7,7 @@ import { printed } from "./printed.ts";
  * places in these bytes.
  */
 export interface LineRuns {
-  /** Where the counter or gauge ends whose `# TYPE` stands at `line`; `line` when not all of it is in the usual form. */
+  /** Where the counter or gauge ends whose first comment is at `line`; `line` when not all of it is in the usual form. */
   family(line: number, end: number, count: 0 | 1): number;
   /** Where lines end that are like the right and bare one at `line`; `count` is 1 when no number may be negative. */
   alike(line: number, at: number, end: number, count: 0 | 1): number;
@@ -42,8 +42,9 @@ export interface LineRuns {
 export interface Found {
   /** Of `alike` and `family`. */
   readonly lines: number;
-  /** Of a family: the place behind its name in the comment, and its type. */
+  /** Of a family: the place behind its name in `# TYPE`, its type, and where its help begins, or 0. */
   readonly nameEnd: number;
+  readonly help: number;
   readonly type: "counter" | "gauge";
   /** Of protobuf: the place behind what was written, and why it stopped: more is needed, place is needed, or it is none. */
   readonly written: number;
@@ -130,7 +131,7 @@ class FoundThere implements Found {
   readonly #words: Uint32Array;
   readonly #rows: Uint32Array;
   constructor(memory: ArrayBuffer) {
-    this.#words = new Uint32Array(memory, 0, 6);
+    this.#words = new Uint32Array(memory, 0, 7);
     this.#rows = new Uint32Array(memory, GROUPS, (ROOM_START - GROUPS) / 4);
   }
   get lines(): number {
@@ -138,6 +139,9 @@ class FoundThere implements Found {
   }
   get nameEnd(): number {
     return this.#words[1] as number;
+  }
+  get help(): number {
+    return this.#words[6] as number;
   }
   get type(): "counter" | "gauge" {
     return this.#words[2] === 1 ? "counter" : "gauge";

@@ -37,6 +37,13 @@ export function setGroups(count: i32): void {
   store<i32>(GROUPS_COUNT, count);
 }
 
+const HELP: usize = 24;
+
+/** Where the help text begins, or 0. */
+export function setHelp(start: usize): void {
+  store<u32>(HELP, <u32>start);
+}
+
 export function setFamily(nameEnd: usize, type: i32): void {
   store<u32>(NAME_END, <u32>nameEnd);
   store<i32>(TYPE, type);

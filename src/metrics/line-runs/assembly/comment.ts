@@ -1,4 +1,4 @@
-import { isDigit, isNameByte, SPACE, same } from "./bytes";
+import { isDigit, isNameByte, LF, SPACE, same, valueEnd } from "./bytes";
 
 /** The length of "# TYPE ". */
 export const WORD: usize = 7;
@@ -9,7 +9,8 @@ export function isType(line: usize): bool {
   return load<u32>(line) === 0x59542023 && (load<u32>(line + 4) & 0xffffff) === 0x204550;
 }
 
-function isHelp(line: usize): bool {
+/** Whether "# HELP " stands there. */
+export function isHelp(line: usize): bool {
   // "# HE" and "LP "
   return load<u32>(line) === 0x45482023 && (load<u32>(line + 4) & 0xffffff) === 0x20504c;
 }
@@ -28,4 +29,15 @@ export function announcesAnother(line: usize, name: usize, length: i32): bool {
   const at = line + WORD;
   const end = nameEnd(at);
   return end !== 0 && (<i32>(end - at) !== length || !same(at, name, length));
+}
+
+function isBlank(byte: i32): bool {
+  return byte === SPACE || byte === 9 || byte === 13;
+}
+
+/** The line feed behind a help text that both forms write as it is, or 0. `start`: its first byte. */
+export function helpEnd(start: usize): usize {
+  const end = valueEnd(start);
+  if (load<u8>(end) !== LF || end === start) return 0;
+  return isBlank(load<u8>(start)) || isBlank(load<u8>(end - 1)) ? 0 : end;
 }

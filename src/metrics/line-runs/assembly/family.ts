@@ -14,10 +14,11 @@ import {
   SPACE,
   same,
   setFamily,
+  setHelp,
   setLines,
   valueEnd,
 } from "./bytes";
-import { announcesAnother, isType, nameEnd, WORD } from "./comment";
+import { announcesAnother, helpEnd, isHelp, isType, nameEnd, WORD } from "./comment";
 
 const MOST_LABELS: i32 = 16;
 /** The label names of the line that is looked at, as pairs of place and length. */
@@ -73,14 +74,31 @@ function firstEnd(line: usize, name: usize, length: i32, count: bool): usize {
   return at === 0 || load<u8>(at) !== LF ? 0 : at + 1;
 }
 
+/** The place of `# TYPE` behind the help of the same family; `line` when there is no help, 0 when it is an odd one. */
+function typeLine(line: usize, end: usize): usize {
+  setHelp(0);
+  if (!isHelp(line)) return line;
+  const name = line + WORD;
+  const behind = nameEnd(name);
+  if (behind === 0) return 0;
+  const feed = helpEnd(behind + 1);
+  const type = feed + 1;
+  if (feed === 0 || type >= end) return 0;
+  const length = <i32>(behind - name);
+  if (!same(type + WORD, name, length) || load<u8>(type + WORD + length) !== SPACE) return 0;
+  setHelp(behind + 1);
+  return type;
+}
+
 /**
- * A whole counter or gauge: `# TYPE`, nothing else said of it, lines that are all alike and right by every rule of the
- * line, and behind them a line that announces another family. `line` is the comment; `count`: a counter must not be
+ * A whole counter or gauge: its help or none, `# TYPE`, lines that are all alike and right by every rule of the line, and
+ * behind them a line that announces another family. `line` is the first comment; `count`: a counter must not be
  * negative. Gives the place behind the family, or `line` when it is not of that kind.
  */
 export function family(line: usize, end: usize, count: bool): usize {
-  if (!isType(line)) return line;
-  const name = line + WORD;
+  const comment = typeLine(line, end);
+  if (comment === 0 || !isType(comment)) return line;
+  const name = comment + WORD;
   const behind = nameEnd(name);
   if (behind === 0) return line;
   const type = typeAt(behind + 1);
