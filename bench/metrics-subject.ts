@@ -50,7 +50,7 @@ async function naive(request: IncomingMessage, response: ServerResponse): Promis
   gzip(page, { level: 1 }, (error, bytes) => (error ? response.destroy() : response.end(bytes)));
 }
 
-/** What merging can't be faster than in this program: Envoy's page from socket to socket, unread. */
+/** Envoy's text page from socket to socket, unread: what a way through that does nothing costs. */
 async function relay(response: ServerResponse): Promise<void> {
   const stop = new AbortController();
   const to = { host: "127.0.0.1", port: envoy };

@@ -7,7 +7,7 @@ import { type BuiltImage, buildImage } from "../helpers/image/build-image.ts";
 import { Container } from "../helpers/image/container.ts";
 import type { ContainerWish } from "../helpers/image/oci-spec.ts";
 import { makePodAndPeer } from "../helpers/network-namespaces.ts";
-import { temporaryFolder } from "../helpers/paths.ts";
+import { root, temporaryFolder } from "../helpers/paths.ts";
 import { staticBootstrap } from "../helpers/static-bootstrap.ts";
 
 /*
@@ -200,14 +200,11 @@ describe.skipIf(!possible)(`the image itself${where}`, () => {
   test("its code cache fits its Node", async () => {
     const container = sidecar();
     await ready(container);
-    const flags = [
-      "--max-semi-space-size=1",
-      "--max-old-space-size=64",
-      "--v8-pool-size=1",
-      "--no-concurrent-recompilation",
-      "--no-concurrent-osr",
-      "--no-concurrent-sparkplug",
-    ];
+    // A cache is refused under other flags than those that it was made with.
+    const launcher = readFileSync(join(root, "bin/pilotfish"), "utf8");
+    const flags = [...launcher.matchAll(/^(?:heap|compile)="([^"]+)"$/gm)].flatMap(([, words = ""]) =>
+      words.split(" "),
+    );
     const { stdout } = container.exec("/usr/local/lib/pilotfish/bin/node", ...flags, "-e", cacheRejected);
     expect(stdout.trim()).toBe("false");
   });
