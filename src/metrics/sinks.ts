@@ -111,7 +111,8 @@ export class LineStore {
   add(bytes: Uint8Array, start: number, end: number, samples: number): void {
     const needed = this.#length + end - start;
     if (needed > this.#bytes.length) {
-      const grown = Buffer.allocUnsafeSlow(Math.max(needed, this.#bytes.length * 2, 512));
+      // Out of Node's pool when it is small: a page may have thousands of them.
+      const grown = Buffer.allocUnsafe(Math.max(needed, this.#bytes.length * 2));
       grown.set(this.#bytes.subarray(0, this.#length));
       this.#bytes = grown;
     }
