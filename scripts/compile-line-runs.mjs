@@ -10,10 +10,10 @@ import asc from "assemblyscript/asc";
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const target = join(root, "src/metrics/line-runs/binary.ts");
 
-/** Memory: 24 pages of 64 kB, brought by the caller (line-room.ts); the first 2,048 bytes are the program's own. */
+/** Memory: 34 pages of 64 kB, brought by the caller (line-room.ts); the first 2,048 bytes are the program's own. */
 const options = [
   ["--optimizeLevel", "3", "--noAssert", "--runtime", "stub", "--enable", "simd", "--use", "abort="],
-  ["--importMemory", "--initialMemory", "24", "--maximumMemory", "24", "--memoryBase", "896"],
+  ["--importMemory", "--initialMemory", "34", "--maximumMemory", "34", "--memoryBase", "896"],
 ].flat();
 
 /** The text of binary.ts as the source gives it. */

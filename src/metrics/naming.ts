@@ -23,42 +23,25 @@ export interface Naming {
   readonly claims: readonly string[];
 }
 
-const openMetricsSuffixes: Readonly<Record<FamilyType, readonly (readonly [string, SampleKind])[]>> = {
-  counter: [
-    ["_total", "total"],
-    ["_created", "created"],
-  ],
-  gauge: [["", "plain"]],
-  unknown: [["", "plain"]],
-  histogram: [
-    ["_bucket", "bucket"],
-    ["_sum", "sum"],
-    ["_count", "count"],
-    ["_created", "created"],
-  ],
-  summary: [
-    ["", "quantile"],
-    ["_sum", "sum"],
-    ["_count", "count"],
-    ["_created", "created"],
-  ],
-  info: [["_info", "info"]],
-  stateset: [["", "plain"]],
-  gaugehistogram: [
-    ["_bucket", "bucket"],
-    ["_gcount", "count"],
-    ["_gsum", "gsum"],
-  ],
-};
-
-const inside = (list: readonly (readonly [string, SampleKind])[]): readonly Suffix[] =>
+const inside = (...list: readonly (readonly [string, SampleKind])[]): readonly Suffix[] =>
   list.map(([suffix, kind]) => ({ suffix, kind, side: undefined }));
 
-const plainSuffixes = inside([["", "plain"]]);
-const countSuffixes = inside([["", "total"]]);
+const openMetricsSuffixes: Readonly<Record<FamilyType, readonly Suffix[]>> = {
+  counter: inside(["_total", "total"], ["_created", "created"]),
+  gauge: inside(["", "plain"]),
+  unknown: inside(["", "plain"]),
+  histogram: inside(["_bucket", "bucket"], ["_sum", "sum"], ["_count", "count"], ["_created", "created"]),
+  summary: inside(["", "quantile"], ["_sum", "sum"], ["_count", "count"], ["_created", "created"]),
+  info: inside(["_info", "info"]),
+  stateset: inside(["", "plain"]),
+  gaugehistogram: inside(["_bucket", "bucket"], ["_gcount", "count"], ["_gsum", "gsum"]),
+};
+
+const plainSuffixes = inside(["", "plain"]);
+const countSuffixes = inside(["", "total"]);
 const withoutTimes = {
-  histogram: inside(openMetricsSuffixes.histogram.filter(([, kind]) => kind !== "created")),
-  summary: inside(openMetricsSuffixes.summary.filter(([, kind]) => kind !== "created")),
+  histogram: openMetricsSuffixes.histogram.filter(({ kind }) => kind !== "created"),
+  summary: openMetricsSuffixes.summary.filter(({ kind }) => kind !== "created"),
 };
 
 /** Suffixes that belong to a type in the text format; there a counter's name is its sample's name. */
@@ -85,7 +68,7 @@ function fromText({ name, type }: Metadata, to: Form): Naming {
   const known: FamilyType = ["counter", "gauge", "histogram", "summary"].includes(type) ? type : "unknown";
   const suffixes = textSuffixes(known);
   if (to === "text") {
-    const claims = suffixes.length === 1 ? [name] : unique([name, ...suffixes.map((one) => name + one.suffix)]);
+    const claims = suffixes.length === 1 ? [name] : namesWith(name, suffixes);
     return { family: name, type: known, typeWord: textWord(known), suffixes, claims };
   }
   if (known === "counter" && (!name.endsWith("_total") || name === "_total")) return asUnknown(name);
@@ -96,11 +79,11 @@ function fromText({ name, type }: Metadata, to: Form): Naming {
 function fromOpenMetrics({ name, type }: Metadata, to: Form): Naming {
   const list = openMetricsSuffixes[type];
   if (to === "openmetrics")
-    return { family: name, type, typeWord: type, suffixes: inside(list), claims: openMetricsClaims(name, type) };
-  const main = list[0]?.[0] ?? "";
+    return { family: name, type, typeWord: type, suffixes: list, claims: openMetricsClaims(name, type) };
+  const main = list[0]?.suffix ?? "";
   const joined = type === "histogram" || type === "summary";
   const family = joined ? name : name + main;
-  const suffixes = list.map(([suffix, kind]) => {
+  const suffixes = list.map(({ suffix, kind }) => {
     const stays = joined ? kind !== "created" : suffix === main;
     return { suffix, kind, side: stays ? undefined : name + suffix };
   });
@@ -120,7 +103,14 @@ const unique = (names: readonly string[]): readonly string[] => [...new Set(name
 /** A strict reader of OpenMetrics refuses a page on which one family's sample names are another's name. */
 function openMetricsClaims(family: string, type: FamilyType): readonly string[] {
   if (type === "gauge" || type === "unknown" || type === "stateset") return [family];
-  return unique([family, ...openMetricsSuffixes[type].map(([suffix]) => family + suffix)]);
+  return namesWith(family, openMetricsSuffixes[type]);
+}
+
+/** The name itself, and with each suffix. */
+function namesWith(name: string, suffixes: readonly Suffix[]): readonly string[] {
+  const names = [name];
+  for (const { suffix } of suffixes) if (suffix !== "") names.push(name + suffix);
+  return names;
 }
 
 /** Types whose samples belong together in groups, so that OpenMetrics has rules beyond the single line. */

@@ -2,7 +2,9 @@ import { arrange } from "./arrange.ts";
 import type { Metadata, Output } from "./exposition.ts";
 import { isPlainName } from "./exposition.ts";
 import { HeldFamily, HoldSink, JoinSink } from "./held-family.ts";
-import { asUnknown, type Naming } from "./naming.ts";
+import { HeldWhole, Keep, type WholeFamily } from "./held-whole.ts";
+import type { LineRoom } from "./line-runs/line-room.ts";
+import { asUnknown, type Naming, nameFamily } from "./naming.ts";
 import type { PageWriter } from "./page-writer.ts";
 import { DropSink, heading, type LineStore, type Sink, StreamSink } from "./sinks.ts";
 import { CutOff, type Tally } from "./tally.ts";
@@ -43,14 +45,17 @@ export class MergedPage {
   readonly output: Output;
   readonly writer: PageWriter;
   readonly #limits: PageLimits;
-  /** Names that are taken: of families that are still held, and of those that have gone out. */
-  readonly #waiting = new Map<string, HeldFamily>();
+  /** Names that are taken: of families that are still held, in the order in which they go out, each one's together. */
+  readonly #waiting = new Map<string, HeldFamily | HeldWhole>();
+  /** Names that are taken: of families that have gone out. */
   readonly #gone = new Set<string>();
-  readonly #held = new Set<HeldFamily>();
+  readonly #keep: Keep;
 
-  constructor(output: Output, writer: PageWriter, limits: PageLimits = pageLimits) {
+  /** `room`: where the lines of its sources are looked at. */
+  constructor(output: Output, writer: PageWriter, room: LineRoom, limits: PageLimits = pageLimits) {
     this.output = output;
     this.writer = writer;
+    this.#keep = new Keep(room.bytes);
     this.#limits = limits;
   }
 
@@ -60,23 +65,43 @@ export class MergedPage {
   }
 
   /**
-   * Whether a whole family of this one name and so many bytes, of which nothing but its type is said, goes straight onto
-   * the page: nobody has the name, and there is no room to hold it. If so the name is taken.
+   * A whole family of which nothing but its type is said, in the room, its type spelled as on this page: goes onto the
+   * page as it stands, at once or in the end. False, and nothing has happened, when somebody has the name, or for want
+   * of room: then it must be opened.
    */
-  passes(tally: Tally, name: string, hold: boolean, bytes: number): boolean {
-    const { family, held } = this.#limits;
-    const isHeld = hold && bytes <= family && tally.held + HELD_OVERHEAD + bytes <= held;
-    if (isHeld || tally.opened >= this.#limits.families || this.#waiting.has(name)) return false;
+  whole(tally: Tally, family: WholeFamily, hold: boolean, bytes: Buffer): boolean {
+    const { name, first, to } = family;
+    if (tally.opened >= this.#limits.families || this.#waiting.has(name)) return false;
+    const taken = HELD_OVERHEAD + to - first;
+    if (hold && to - first <= this.#limits.family && tally.held + taken <= this.#limits.held)
+      return this.#keepWhole(tally, family, taken);
     // One look instead of two: names come by the thousand.
     const before = this.#gone.size;
     if (this.#gone.add(name).size === before) return false;
     tally.opened++;
+    this.#pass(tally, family, bytes, family.at, to);
     return true;
+  }
+
+  #keepWhole(tally: Tally, family: WholeFamily, taken: number): boolean {
+    const { name, at, to } = family;
+    const start = this.#gone.has(name) ? undefined : this.#keep.take(at, to);
+    if (start === undefined) return false;
+    this.#waiting.set(name, new HeldWhole(tally, family, start));
+    tally.held += taken;
+    tally.opened++;
+    return true;
+  }
+
+  #pass(tally: Tally, { samples }: WholeFamily, bytes: Buffer, start: number, end: number): void {
+    tally.families++;
+    tally.samples += samples;
+    this.writer.append(bytes, start, end);
   }
 
   /** A family of a source, at its first sample; `wanted`: its name on this page. `filter`: see HoldHooks. Throws CutOff when there are too many. */
   open(tally: Tally, metadata: Metadata, wanted: Naming, hold: boolean, filter: Filter): Opened {
-    const before = this.#waiting.get(wanted.family);
+    const before = this.#heldFor(wanted.family);
     if (before !== undefined && (isSameFamily(before, wanted) || this.#areItsTimes(before, wanted, tally)))
       return { naming: wanted, sink: this.#joining(before, tally), alone: false };
     const naming = this.#free(wanted) ? wanted : this.#plainer(wanted, metadata);
@@ -85,6 +110,16 @@ export class MergedPage {
       throw new CutOff("too_many_families", `its page has more than ${this.#limits.families} families`);
     const sink = hold ? this.#holding(naming, metadata, tally, filter) : this.#streaming(naming, metadata, tally);
     return { naming, sink, alone: true };
+  }
+
+  /** What is held under this name, fit to be joined. */
+  #heldFor(family: string): HeldFamily | undefined {
+    const held = this.#waiting.get(family);
+    if (!(held instanceof HeldWhole)) return held;
+    const { form, escaping } = this.output;
+    const opened = held.opened(this.#keep.bytes, (metadata) => nameFamily(metadata, "text", form, escaping));
+    this.#waiting.set(family, opened);
+    return opened;
   }
 
   /** What is a family of its own in the text format (`x_created`, a gauge) belongs to `x` in OpenMetrics. */
@@ -129,7 +164,6 @@ export class MergedPage {
     if (!this.#takeRoom(tally, HELD_OVERHEAD)) return this.#streaming(naming, metadata, tally);
     family.taken = HELD_OVERHEAD;
     for (const name of naming.claims) this.#waiting.set(name, family);
-    this.#held.add(family);
     return new HoldSink(family, {
       room: (bytes) => {
         const fits = family.own.length + bytes <= this.#limits.family && this.#takeRoom(tally, bytes);
@@ -144,7 +178,6 @@ export class MergedPage {
   /** A held family that grew too large; samples can't join it any more. */
   #release(family: HeldFamily): Sink {
     const { naming, metadata, tally } = family;
-    this.#held.delete(family);
     for (const name of naming.claims) this.#waiting.delete(name);
     // As if it had not been held: what is held must not depend on the pieces in which the page came.
     tally.held -= family.taken;
@@ -178,8 +211,13 @@ export class MergedPage {
 
   /** Writes what was held. After it, only lines of our own may follow. */
   finish(): void {
-    for (const family of this.#held) this.#write(family);
-    this.#held.clear();
+    let last: HeldFamily | HeldWhole | undefined;
+    for (const one of this.#waiting.values()) {
+      if (one instanceof HeldWhole) this.#pass(one.tally, one.family, this.#keep.bytes, one.start, one.end);
+      else if (one !== last) this.#write(one);
+      last = one;
+    }
+    this.#waiting.clear();
   }
 
   #write(family: HeldFamily): void {

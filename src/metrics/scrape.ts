@@ -66,9 +66,9 @@ interface Scrape {
 export async function scrape(deps: ScrapeDeps): Promise<void> {
   const { clock, agreed, writer, output, signal, budget } = deps;
   const started = clock.monotonic();
-  const page = new MergedPage(agreed, writer);
-  page.reserve(reportFamilies.map(({ name }) => name));
   const room = takeRoom();
+  const page = new MergedPage(agreed, writer, room);
+  page.reserve(reportFamilies.map(({ name }) => name));
   const one: Scrape = { deps, page, room, started };
   const disarm = clock.after(budget + GRACE, () => output.destroy());
   const asked = askAll(deps, room.runs !== undefined);

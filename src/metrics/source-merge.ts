@@ -15,8 +15,9 @@ import {
 } from "./exposition.ts";
 import { FamilyLines } from "./family-lines.ts";
 import { filterLines } from "./filter-lines.ts";
+import { helpOf, type WholeFamily } from "./held-whole.ts";
 import { readSample } from "./line-parse.ts";
-import type { Found, LineRoom, LineRuns } from "./line-runs/line-room.ts";
+import type { LineRoom, LineRuns } from "./line-runs/line-room.ts";
 import { LineScan } from "./line-scan.ts";
 import { type Naming, nameFamily } from "./naming.ts";
 import type { Filter, MergedPage } from "./page.ts";
@@ -36,14 +37,6 @@ interface Announced {
   word?: string;
   help?: string;
   unit?: string;
-}
-
-/** Of a whole family: its first comment, `# TYPE`, its first line, the place behind it. */
-interface Places {
-  readonly at: number;
-  readonly comment: number;
-  readonly first: number;
-  readonly to: number;
 }
 
 /** Lines that may be broken before the rest of a source's page is given up. */
@@ -174,28 +167,23 @@ export class SourceMerge {
     this.#family?.close();
     this.#family = undefined;
     const first = nameEnd + type.length + 2;
-    const total = form === "openmetrics" && type === "counter" && name.endsWith("_total");
-    if (total || !this.#page.passes(this.#tally, name, this.#hold, to - first))
-      this.#passOn(runs.found, name, bytes, { at, comment, first, to });
-    else {
-      // A word of the same length, so that all of it stays in one run.
-      if (form === "openmetrics" && type === "counter") bytes.set(unknownWord, nameEnd + 1);
-      this.#tally.families++;
-      this.#tally.samples += lines;
-      this.#page.writer.append(bytes, at, to);
-    }
+    const family = { name, type, samples: lines, at, first, to };
+    const counter = form === "openmetrics" && type === "counter";
+    const renamed = counter && name.endsWith("_total");
+    // A word of the same length, so that all of it stays in one run.
+    if (counter) writeUnknown(bytes, nameEnd + 1);
+    if (renamed || !this.#page.whole(this.#tally, family, this.#hold, bytes)) this.#openWhole(family, bytes);
     return to;
   }
 
-  /** A family that may have to be held, or called otherwise; places: its comments, `# TYPE`, its lines. */
-  #passOn({ lines, type, help }: Found, name: string, bytes: Buffer, { at, comment, first, to }: Places): void {
+  /** A family whose name somebody has, for which there is no room, or that is called otherwise on this page. */
+  #openWhole({ name, type, samples, at, first, to }: WholeFamily, bytes: Buffer): void {
     const { form, escaping } = this.#page.output;
-    const said = help === 0 ? undefined : bytes.toString("utf8", help, comment - 1);
-    const metadata = { name, type, help: said, unit: undefined };
+    const metadata = { name, type, help: helpOf(bytes, at, name), unit: undefined };
     const wanted = nameFamily(metadata, "text", form, escaping);
     const { sink } = this.#page.open(this.#tally, metadata, wanted, this.#hold, this.#filter);
-    sink.headed(bytes, at, first, type);
-    sink.append(bytes, first, to, lines);
+    sink.headed(bytes, at, first, wanted.typeWord);
+    sink.append(bytes, first, to, samples);
   }
 
   /**
@@ -305,8 +293,12 @@ function writtenAfter(before: Announced["written"], { what, rest, plain }: Comme
   return what === "TYPE" && (before === "nothing" || before === "help") ? "whole" : "otherwise";
 }
 
-/** What the text format calls a counter, but OpenMetrics not. */
-const unknownWord = Buffer.from("unknown");
+/** What the text format calls a counter, but OpenMetrics not: "unkn", "own" and the line feed. */
+function writeUnknown(bytes: Buffer, at: number): void {
+  bytes.writeUInt32LE(0x6e6b6e75, at);
+  bytes.writeUInt32LE(0x0a6e776f, at + 4);
+}
+
 const noPrefix = new Uint8Array(0);
 
 function typeOf(word: string): FamilyType {

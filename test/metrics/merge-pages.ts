@@ -39,7 +39,8 @@ export function mergePages(
   manner: Manner = {},
 ): Merged {
   const writer = new PageWriter();
-  const page = new MergedPage({ form, escaping }, writer, limits);
+  const room = manner.room?.() ?? takeRoom();
+  const page = new MergedPage({ form, escaping }, writer, room, limits);
   const tallies: Tally[] = [];
   const causes: (FailureCause | undefined)[] = [];
   const parts: Buffer[] = [];
@@ -49,11 +50,12 @@ export function mergePages(
   for (const [index, one] of given.entries()) {
     const tally = new Tally(one.label ?? `s${index}`);
     tallies.push(tally);
-    causes.push(pushAll(page, tally, one, drain, manner));
+    causes.push(pushAll(page, tally, one, drain, room, manner));
   }
   page.finish();
   if (form === "openmetrics") writer.text("# EOF\n");
   drain();
+  if (manner.room === undefined) giveRoomBack(room);
   const bytes = Buffer.concat(parts);
   return { page: bytes.toString(), bytes, tallies, causes };
 }
@@ -63,9 +65,9 @@ function pushAll(
   tally: Tally,
   one: Given,
   drain: () => void,
+  room: LineRoom,
   manner: Manner,
 ): FailureCause | undefined {
-  const room = manner.room?.() ?? takeRoom();
   const merge = new SourceMerge(page, tally, one.form, one.hold ?? true, room);
   const cutter = new LineCutter(room, (bytes, start, end) => merge.push(bytes, start, end));
   try {
@@ -81,7 +83,6 @@ function pushAll(
   } finally {
     merge.end();
     drain();
-    if (manner.room === undefined) giveRoomBack(room);
   }
 }
 

@@ -75,16 +75,21 @@ interface WebAssembly {
 const { WebAssembly: assembly } = globalThis as unknown as { readonly WebAssembly: WebAssembly };
 
 const PAGE = 64 * 1024;
-/** Of the room; what protobuf needs is behind it. */
+/** Of the room; what protobuf needs is behind it, and what is kept for the end of the page behind that. */
 const PAGES = 19;
-const ALL_PAGES = 24;
+const PROTOBUF_PAGES = 24;
+const ALL_PAGES = 34;
 /** Where lines may stand: behind what assembly/ keeps for itself, before the bytes that it may read ahead. */
 export const ROOM_START = 2048;
 export const ROOM_END = PAGES * PAGE - 64;
 
 /** Where protobuf comes in, behind what assembly/protobuf.ts keeps. */
 export const PROTOBUF_START = (PAGES + 1) * PAGE;
-export const PROTOBUF_END = ALL_PAGES * PAGE - 64;
+export const PROTOBUF_END = PROTOBUF_PAGES * PAGE - 64;
+
+/** Where small families wait for the end of the page; page.ts says how much of a source may wait. */
+export const KEPT_START = PROTOBUF_PAGES * PAGE;
+export const KEPT_END = ALL_PAGES * PAGE;
 /** Words for assembly/protobuf.ts, in its order. */
 const WORDS = PAGES * PAGE + 12_288;
 const words = [
