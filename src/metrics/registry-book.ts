@@ -60,14 +60,13 @@ export class RegistryBook {
       }
     }
     let page = "";
-    for (const { name } of this.registry.getMetricsAsArray()) page += `${await this.#print(name)}\n`;
+    // Most are as they were at the last scrape.
+    for (const { name } of this.registry.getMetricsAsArray())
+      page += `${this.#printed.get(name) ?? (await this.#print(name))}\n`;
     return page;
   }
 
-  /** One metric's lines: most are as they were at the last scrape. */
   async #print(name: string): Promise<string> {
-    const before = this.#printed.get(name);
-    if (before !== undefined) return before;
     const changes = this.#changes;
     const lines = await this.registry.getSingleMetricAsString(name);
     // Not of metrics that somebody else has added, nor of one that has changed meanwhile.

@@ -61,15 +61,20 @@ export function same(a: usize, b: usize, length: i32): bool {
   return (i8x16.bitmask(i8x16.eq(v128.load(a + i), v128.load(b + i))) & mask) === mask;
 }
 
+/** Which of sixteen bytes are a quote, a backslash or a line feed, as bits. */
+export function oddBytes(at: usize): i32 {
+  const bytes = v128.load(at);
+  const quotes = i8x16.eq(bytes, i8x16.splat(<i8>QUOTE));
+  const others = v128.or(i8x16.eq(bytes, i8x16.splat(<i8>BACKSLASH)), i8x16.eq(bytes, i8x16.splat(<i8>LF)));
+  return i8x16.bitmask(v128.or(quotes, others));
+}
+
 /** The first quote, backslash or line feed at or behind `start`. */
 export function valueEnd(start: usize): usize {
   let at = start;
   let hits: i32 = 0;
   while (true) {
-    const bytes = v128.load(at);
-    const quotes = i8x16.eq(bytes, i8x16.splat(<i8>QUOTE));
-    const others = v128.or(i8x16.eq(bytes, i8x16.splat(<i8>BACKSLASH)), i8x16.eq(bytes, i8x16.splat(<i8>LF)));
-    hits = i8x16.bitmask(v128.or(quotes, others));
+    hits = oddBytes(at);
     if (hits !== 0) break;
     at += 16;
   }

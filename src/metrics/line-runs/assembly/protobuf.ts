@@ -1,7 +1,7 @@
 // Envoy's page as protobuf (delimited io.prometheus.client.MetricFamily messages), turned into the lines that its text
 // page has. Envoy needs a fifth less time for it, and sends a third of the bytes.
 
-import { CLOSE, COMMA, EQUALS, LF, OPEN, QUOTE, SPACE } from "./bytes";
+import { BACKSLASH, CLOSE, COMMA, EQUALS, LF, OPEN, oddBytes, QUOTE, SPACE } from "./bytes";
 import { format } from "./format";
 
 /** Places behind the room; see line-room.ts. */
@@ -103,11 +103,21 @@ function byte(value: i32, to: usize): usize {
 /** A label's value as both forms escape it, or 0 when there is no place. */
 function escaped(from: usize, length: i32, to: usize): usize {
   if (to + 2 * <usize>length > LABELS + LONGEST_LABELS) return 0;
+  for (let i = 0; i < length; i += 16) {
+    const left = length - i;
+    const odd = oddBytes(from + i);
+    if (odd !== 0 && ctz(odd) < left) return escapedSlowly(from + i, left, to + i);
+    v128.store(to + i, v128.load(from + i));
+  }
+  return to + length;
+}
+
+function escapedSlowly(from: usize, length: i32, to: usize): usize {
   let at = to;
   for (let i = 0; i < length; i++) {
     const one = <i32>load<u8>(from + i);
-    if (one === QUOTE || one === 92 || one === LF) {
-      at = byte(92, at);
+    if (one === QUOTE || one === BACKSLASH || one === LF) {
+      at = byte(BACKSLASH, at);
       at = byte(one === LF ? 110 : one, at);
     } else at = byte(one, at);
   }
