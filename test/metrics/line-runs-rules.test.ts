@@ -57,6 +57,27 @@ describe("lines that are like the first", () => {
 });
 
 describe("a whole counter or gauge", () => {
+  test("every byte in every place of a name: only those of plain names are taken", () => {
+    const wrong: string[] = [];
+    for (let byte = 0; byte < 256; byte++) {
+      for (const length of [1, 15, 16, 17, 33]) {
+        for (const at of new Set([0, length >> 1, length - 1])) {
+          const bytes = Buffer.alloc(length, "n");
+          bytes[at] = byte;
+          const name = bytes.toString("latin1");
+          const page = `# TYPE ${name} gauge\n${name} 5\n${next}`;
+          const plain = /^[a-zA-Z_:][a-zA-Z0-9_:]*$/.test(name);
+          const taken = inRoom(page, (runs, start, _end, room) => {
+            room.write(page, start, "latin1");
+            return runs.family(start, start + page.length, 1);
+          });
+          if (taken !== (plain ? page.length - next.length : 0)) wrong.push(`${byte} at ${at} of ${length}`);
+        }
+      }
+    }
+    expect(wrong).toEqual([]);
+  });
+
   const line = 'm{a="1"} 5\n';
   const taken = `# TYPE m counter\n${line}${line}`;
   test.each([

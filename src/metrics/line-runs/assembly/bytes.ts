@@ -112,8 +112,22 @@ export function numberEnd(start: usize): usize {
   return at === exponent || at - exponent > 2 ? 0 : at;
 }
 
-export function isNameByte(byte: u32): bool {
-  return isLabelByte(byte) || byte === 58;
+/** The first byte at or behind `start` that can't stand in a metric's name. */
+export function nameBytesEnd(start: usize): usize {
+  let at = start;
+  let hits: i32 = 0;
+  while (true) {
+    const bytes = v128.load(at);
+    const lower = v128.or(bytes, i8x16.splat(32));
+    const letters = i8x16.lt_u(i8x16.sub(lower, i8x16.splat(97)), i8x16.splat(26));
+    // The colon stands behind the nine.
+    const digits = i8x16.lt_u(i8x16.sub(bytes, i8x16.splat(48)), i8x16.splat(11));
+    const others = v128.or(digits, i8x16.eq(bytes, i8x16.splat(<i8>UNDERSCORE)));
+    hits = i8x16.bitmask(v128.or(letters, others)) ^ 0xffff;
+    if (hits !== 0) break;
+    at += 16;
+  }
+  return at + ctz(hits);
 }
 
 export function isLabelByte(byte: u32): bool {

@@ -1,4 +1,4 @@
-import { isDigit, isNameByte, LF, SPACE, same, valueEnd } from "./bytes";
+import { isDigit, LF, nameBytesEnd, SPACE, same, valueEnd } from "./bytes";
 
 /** The length of "# TYPE ". */
 export const WORD: usize = 7;
@@ -18,8 +18,7 @@ export function isHelp(line: usize): bool {
 /** The place behind a plain name with a space behind it, or 0. */
 export function nameEnd(start: usize): usize {
   if (isDigit(start)) return 0;
-  let at = start;
-  while (isNameByte(load<u8>(at))) at++;
+  const at = nameBytesEnd(start);
   return at === start || load<u8>(at) !== SPACE ? 0 : at;
 }
 
