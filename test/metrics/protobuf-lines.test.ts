@@ -135,6 +135,30 @@ describe("Envoy's protobuf becomes the lines of its text page", () => {
     expect(await converted(page, manner)).toBe(await converted(page));
   });
 
+  test("what must be escaped, in every place of values of every length", async () => {
+    const metrics: MetricGiven[] = [];
+    for (const length of [1, 15, 16, 17, 32, 40]) {
+      for (let at = 0; at < length; at++) {
+        for (const one of ['"', "\\", "\n"]) {
+          const value = `${"v".repeat(at)}${one}${"w".repeat(length - at - 1)}`;
+          // With a second one right behind, whose bytes must not be taken for the first one's.
+          metrics.push(
+            { labels: [["a", value]], value: 1 },
+            {
+              labels: [
+                ["a", "x".repeat(length)],
+                ["b", value],
+              ],
+              value: 2,
+            },
+          );
+        }
+      }
+    }
+    const page = [{ name: "m", type: "gauge", metrics }] as const;
+    expect(await converted(protobufPage(page))).toBe(textPage(page));
+  });
+
   test("a page larger than its place, in and out", async () => {
     const metrics = Array.from(
       { length: 9_000 },
