@@ -12,7 +12,8 @@ const target = join(root, "src/metrics/line-runs/binary.ts");
 
 /** Memory: 34 pages of 64 kB, brought by the caller (line-room.ts); the first 2,048 bytes are the program's own. */
 const options = [
-  ["--optimizeLevel", "3", "--noAssert", "--runtime", "stub", "--enable", "simd", "--use", "abort="],
+  ["--optimizeLevel", "3", "--noAssert", "--runtime", "stub", "--use", "abort="],
+  ["--enable", "simd", "--enable", "bulk-memory"],
   ["--importMemory", "--initialMemory", "34", "--maximumMemory", "34", "--memoryBase", "896"],
 ].flat();
 

@@ -122,7 +122,9 @@ export class FamilyLines {
    * they end. `bytes` are the room's.
    */
   more(runs: LineRuns, at: number, next: number, end: number): number {
-    if (!this.#simple || !this.#scan.bare) return next;
+    // What the form could object to, a comma or a label's name, is the same in all that are alike, but not a time.
+    const timed = this.#scan.timeStart !== 0;
+    if (!this.#simple || (timed && (this.#facts.from !== "text" || this.#facts.to !== "text"))) return next;
     const to = runs.alike(at, next, end, this.#counts ? 1 : 0);
     if (to > next) this.#lines += runs.found.lines;
     return to;

@@ -1,6 +1,7 @@
 import type { Transform } from "node:stream";
 import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from "node:zlib";
 import { describeError, errorCode } from "../foundation/errors.ts";
+import type { Clock, Millis } from "../foundation/time.ts";
 import type { BodyStream, Take, Window } from "../system/body-stream.ts";
 import { NotHttp } from "../system/response-framing.ts";
 import { LARGEST_PIECE, LineCutter } from "./line-cutter.ts";
@@ -12,12 +13,19 @@ import type { Source } from "./scrape-sources.ts";
 import { SourceMerge } from "./source-merge.ts";
 import { CutOff, type Tally } from "./tally.ts";
 
+/** A piece that took longer is followed by a turn of the event loop and smaller ones: others must not wait for it. */
+const LONGEST_AT_ONCE: Millis = 5;
+const SMALL_PIECE = 64 * 1024;
+
 /** Where the lines are on their way. */
 export interface Way {
   /** Nobody else uses it until all of the source's lines are sent. */
   readonly room: LineRoom;
   /** Sends on what came of each piece. */
   readonly flush: () => Promise<void> | undefined;
+  readonly clock: Pick<Clock, "monotonic">;
+  /** Lets everybody else go on, once. */
+  readonly turn: () => Promise<void>;
 }
 
 /** Reads a source's body into the page. Throws what ended it early; what came before that is on the page, but not sent. */
@@ -26,7 +34,7 @@ export async function readSource(
   stream: BodyStream,
   page: MergedPage,
   tally: Tally,
-  { room, flush }: Way,
+  { room, flush, clock, turn }: Way,
 ): Promise<void> {
   const { status, headers } = stream.head;
   if (status !== 200) throw new CutOff("status", `it answered ${status}`);
@@ -37,18 +45,23 @@ export async function readSource(
   const intake = intakeOf(isProtobuf(source, type), room, merge, flush);
   // While lines are not sent, and for ever when the source is cut off, nothing may be put over them.
   let held = false;
+  let most = LARGEST_PIECE;
   const take: Take = (piece) => {
     held = true;
     tally.bytes += piece.length;
     if (tally.bytes > source.limit) throw new CutOff("too_large", `its page has more than ${source.limit} bytes`);
-    const wait = intake.push(piece);
+    const began = clock.monotonic();
+    const sent = intake.push(piece);
+    const slow = clock.monotonic() - began > LONGEST_AT_ONCE;
+    most = slow ? SMALL_PIECE : LARGEST_PIECE;
+    const wait = slow ? (sent ?? Promise.resolve()).then(turn) : sent;
     if (wait === undefined) held = false;
     return wait?.then(() => {
       held = false;
     });
   };
   try {
-    await readDecoded(stream, take, () => (held ? undefined : intake.window()));
+    await readDecoded(stream, take, () => (held ? undefined : intake.window().subarray(0, most)));
     intake.end();
   } finally {
     merge.end();

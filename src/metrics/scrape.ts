@@ -137,7 +137,7 @@ async function readPart(
   asked: Asked,
   tally: Tally,
 ): Promise<FailureCause | undefined> {
-  const { clock, output, signal, onResult } = deps;
+  const { clock, turn, output, signal, onResult } = deps;
   const { source, stop } = asked;
   const stopAt = (time: Millis, text: string): (() => void) =>
     clock.after(Math.max(0, started + time - clock.monotonic()), () =>
@@ -150,7 +150,7 @@ async function readPart(
   try {
     const stream = await asked.head;
     disarmAnswer();
-    await readSource(source, stream, page, tally, { room, flush: () => output.flush(signal) });
+    await readSource(source, stream, page, tally, { room, flush: () => output.flush(signal), clock, turn });
     onResult(source, undefined, "");
     return undefined;
   } catch (error) {

@@ -101,8 +101,10 @@ export class SourceMerge {
   }
 
   /** The loop over lines: as long as they are plain and of one family they become one run. */
-  #lines(bytes: Buffer, start: number, end: number): void {
+  #lines(bytes: Buffer, start: number, given: number): void {
     const scan = this.#scan;
+    let end = given;
+    let tidy = false;
     const runs = bytes.buffer === this.#room?.bytes.buffer ? this.#room.runs : undefined;
     scan.begin(bytes);
     let run = start;
@@ -131,6 +133,13 @@ export class SourceMerge {
         }
       }
       this.#family?.flush(bytes, run, at);
+      run = at;
+      if (runs !== undefined && !tidy && bytes[at] !== HASH && bytes[at] !== LF) {
+        // An odd line is seldom alone: all that follow are looked at again.
+        tidy = true;
+        end = runs.tidy(at, end);
+        continue;
+      }
       run = this.#odd(bytes, at, end);
       at = run;
     }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { giveRoomBack, type LineRuns, ROOM_START, takeRoom } from "../../src/metrics/line-runs/line-room.ts";
 import { LineScan } from "../../src/metrics/line-scan.ts";
+import { Chance } from "./generated-pages.ts";
 
 /** Calls with a page in the room; the result is the place that the runs gave, counted from the page's beginning. */
 function inRoom(page: string, call: (runs: LineRuns, start: number, end: number, bytes: Buffer) => number): number {
@@ -53,6 +54,86 @@ describe("lines that are like the first", () => {
 
   test("a counter is not negative", () => {
     expect(alike(`${first}m{a="1",b="2"} 6\nm{a="1",b="2"} -5\n`, 1)).toBe(2 * first.length);
+  });
+});
+
+describe("lines that are like the first, with a time", () => {
+  const timed = 'm{a="1",b="2"} 5 1700000000000\n';
+  test.each([
+    ["another time", 'm{a="3",b=""} 7.25e-3 0\n', 1],
+    ["as long as may be", 'm{a="1",b="2"} 5 123456789012345\n', 1],
+    ["longer", 'm{a="1",b="2"} 5 1234567890123456\n', 0],
+    ["without", 'm{a="1",b="2"} 5\n', 0],
+    ["none behind the space", 'm{a="1",b="2"} 5 \n', 0],
+    ["with a sign", 'm{a="1",b="2"} 5 -1\n', 0],
+    ["with a fraction", 'm{a="1",b="2"} 5 1.5\n', 0],
+    ["and more", 'm{a="1",b="2"} 5 1 1\n', 0],
+  ] as const)("%s", (_, line, taken) => {
+    expect(alike(timed + line, 0)).toBe(timed.length + (taken === 1 ? line.length : 0));
+  });
+});
+
+/** The lines as they are after it. */
+function tidied(page: string): string {
+  let text = "";
+  inRoom(page, (runs, start, end, bytes) => {
+    const to = runs.tidy(start, end);
+    text = bytes.toString("utf8", start, to);
+    return to;
+  });
+  return text;
+}
+
+describe("oddly spaced lines", () => {
+  test.each([
+    ["spaces between labels", 'm{a="1", b="2"} 5\n', 'm{a="1",b="2"} 5\n'],
+    ["everywhere", 'm { a = "1 ,x" ,\tb= "2"  }   5   17  \n', 'm{a="1 ,x",b="2"} 5 17\n'],
+    ["tabs", 'm{a="1"}\t5\t17\n', 'm{a="1"} 5 17\n'],
+    ["no labels", "m  5\n", "m 5\n"],
+    ["a carriage return", 'm{a="1"} 5\r\n', 'm{a="1"} 5\n'],
+    ["with blanks before it", "m 5 \t\r\n", "m 5\n"],
+    ["of comments and empty lines", "# TYPE m gauge\r\n\r\nm 5\n", "# TYPE m gauge\n\nm 5\n"],
+    ["escapes and other alphabets", 'm{a="\\" , }é" , b="\\\\"} 5\n', 'm{a="\\" , }é",b="\\\\"} 5\n'],
+    ["what no reader takes for a number", "m   x,y\n", "m x,y\n"],
+  ])("%s", (_, page, tidy) => {
+    const other = 'other{c="3"} 7\n';
+    expect(tidied(page)).toBe(tidy);
+    expect(tidied(other + page + other)).toBe(other + tidy + other);
+  });
+
+  test.each([
+    ["right already", 'm{a="1",b="2"} 5 17\n'],
+    ["a comma behind the last label", 'm{a="1", } 5\r\n'],
+    ["braces without labels", "m{ }  5\n"],
+    ["a quoted name", '{"m", a="1"}  5\n'],
+    ["a quoted label", 'm{"a b" = "1"}  5\n'],
+    ["an exemplar", 'm{a="1"}  5 # {} 1\n'],
+    ["no blank before the number", 'm{ a="1"}5\n'],
+    ["no number", 'm{ a="1"} \n'],
+    ["a blank at the beginning", "  m 5\n"],
+    ["a value without its end", 'm{ a="1} 5\n'],
+    ["a value that ends with a backslash", 'm{ a="1\\\n'],
+    ["two carriage returns", "m  5\r\r\n"],
+    ["one in a number", "m  5\r 6\n"],
+    ["a comment with two", "# HELP m x\r\r\n"],
+    ["a digit at the beginning", "5m  6\n"],
+    ["too much between the numbers", "m  5 6 7\n"],
+    ["more parts than are noted", `m{${Array.from({ length: 200 }, (_, i) => `a${i} = "x"`).join(" , ")}} 5\n`],
+  ])("stay as they are: %s", (_, page) => {
+    const odd = 'other{ c="3"} 7\n';
+    expect(tidied(odd + page + odd)).toBe(`other{c="3"} 7\n${page}other{c="3"} 7\n`);
+  });
+
+  test("whatever bytes there are: it never grows, and the number of lines stays", () => {
+    for (let seed = 1; seed <= 3_000; seed++) {
+      const chance = new Chance(seed);
+      const parts = ["m", "{", "}", " ", "\t", "\r", ",", "=", '"', "\\", "a", "5", "\n", "#", "é", 'a="b"', "m{"];
+      const page = `${Array.from({ length: chance.int(60) }, () => chance.of(parts)).join("")}\n`;
+      const tidy = tidied(page);
+      expect(tidy.length, page).toBeLessThanOrEqual(page.length);
+      expect(tidy.split("\n").length, page).toBe(page.split("\n").length);
+      expect(tidied(tidy), page).toBe(tidy);
+    }
   });
 });
 

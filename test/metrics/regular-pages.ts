@@ -6,7 +6,9 @@ import type { Given } from "./merge-pages.ts";
 export function regularSources(chance: Chance): readonly Given[] {
   return Array.from({ length: 1 + chance.int(2) }, (_, index) => {
     const form: Form = chance.yes(0.8) ? "text" : "openmetrics";
-    const lines = Array.from({ length: 1 + chance.int(12) }, () => family(chance, form, chance.int(14))).flat();
+    const regular = Array.from({ length: 1 + chance.int(12) }, () => family(chance, form, chance.int(14))).flat();
+    const habit = chance.yes(0.3) ? habitOf(chance) : undefined;
+    const lines = habit === undefined ? regular : regular.map((line) => (chance.yes(0.9) ? habit(line) : line));
     const odd = chance.yes(0.6) ? chance.int(6) : 0;
     for (let i = 0; i < odd; i++) spoil(chance, lines);
     return {
@@ -16,6 +18,29 @@ export function regularSources(chance: Chance): readonly Given[] {
       hold: chance.yes(0.8),
     };
   });
+}
+
+/** How somebody spaces lines: all in one way, or each in several. */
+function habitOf(chance: Chance): (line: string) => string {
+  const habits: readonly ((line: string) => string)[] = [
+    (line) => `${line}\r`,
+    (line) => `${line} `,
+    (line) => line.replaceAll(",", ", "),
+    (line) => line.replace("{", " {"),
+    (line) => line.replace("{", "{ ").replace("}", " }"),
+    (line) => line.replaceAll('="', ' = "'),
+    (line) => line.replace("}", ",}"),
+    (line) => line.replace(/ ([^ "]*)$/, "\t$1"),
+    (line) => line.replace(/ ([^ "]*)$/, "  $1 \t"),
+    (line) => (line.startsWith("#") ? line : `${line} 1700000000000`),
+    (line) => (line.startsWith("#") ? line : `${line}  1700000000`),
+    (line) => line.replace(/} /, "}"),
+    (line) => ` ${line}`,
+    (line) => line.replace(/"([^"]*)"/, '"$1\\\\"'),
+  ];
+  const some = Array.from({ length: 1 + chance.int(3) }, () => chance.of(habits));
+  const all = chance.yes(0.5);
+  return (line) => (all ? some.reduce((text, one) => one(text), line) : chance.of(some)(line));
 }
 
 /** One family's lines, its comments included. */

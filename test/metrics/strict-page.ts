@@ -39,7 +39,8 @@ const sampleLines: Readonly<Record<Form, RegExp>> = {
   ),
 };
 
-const metadataLine = new RegExp(`^# (HELP|TYPE|UNIT) (${plainName}|${value}) (.*)$`);
+/** A help text may hold a carriage return: nothing but the line feed ends it. */
+const metadataLine = new RegExp(`^# (HELP|TYPE|UNIT) (${plainName}|${value}) (.*)$`, "s");
 const onePair = new RegExp(`([a-zA-Z_][a-zA-Z0-9_]*|${value})=(${value})`, "g");
 
 const suffixes: Readonly<Record<Form, Readonly<Record<string, readonly string[]>>>> = {

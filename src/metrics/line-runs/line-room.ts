@@ -25,6 +25,11 @@ export interface LineRuns {
     end: number,
     keyed: 0 | 1,
   ): number;
+  /**
+   * Brings lines that are oddly spaced into the usual form where they stand; others stay. The place where they end now,
+   * `end` at most.
+   */
+  tidy(line: number, end: number): number;
   /** Before a page of protobuf. */
   protobufBegin(): void;
   /**

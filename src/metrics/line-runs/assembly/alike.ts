@@ -1,4 +1,18 @@
-import { CLOSE, COMMA, isDigit, LF, MINUS, numberEnd, OPEN, QUOTE, SPACE, same, setLines, valueEnd } from "./bytes";
+import {
+  CLOSE,
+  COMMA,
+  digitsEnd,
+  isDigit,
+  LF,
+  MINUS,
+  numberEnd,
+  OPEN,
+  QUOTE,
+  SPACE,
+  same,
+  setLines,
+  valueEnd,
+} from "./bytes";
 
 /** The fixed parts of a line, between its label values, as pairs of place and length. */
 const PARTS: usize = 64;
@@ -49,16 +63,27 @@ function numberStart(line: usize): usize {
   return same(at, lastPart, lastLength) ? at + lastLength : 0;
 }
 
-/** As `alike`, behind `learn`; gives the lines in `found`. */
+/** Longer time stamps are left to the reader that knows what fits. */
+const LONGEST_TIME: usize = 15;
+
+/** The line feed behind a space and digits, or 0. */
+function timeEnd(start: usize): usize {
+  if (load<u8>(start) !== SPACE) return 0;
+  const end = digitsEnd(start + 1);
+  return end === start + 1 || end - start > LONGEST_TIME + 1 ? 0 : end;
+}
+
+/** As `alike`, behind `learn`; `timed`: each has a time stamp of whole numbers. Gives the lines in `found`. */
 let found: i32 = 0;
-export function alikeEnd(start: usize, end: usize, count: bool): usize {
+export function alikeEnd(start: usize, end: usize, count: bool, timed: bool): usize {
   found = 0;
   let at = start;
   while (at < end) {
     const value = numberStart(at);
     if (value === 0) break;
     // Most numbers of most pages are one digit.
-    const behind = isDigit(value) && load<u8>(value + 1) === LF ? value + 1 : numberEnd(value);
+    let behind = isDigit(value) && load<u8>(value + 1) === LF ? value + 1 : numberEnd(value);
+    if (timed && behind !== 0) behind = timeEnd(behind);
     if (behind === 0 || load<u8>(behind) !== LF || (count && load<u8>(value) === MINUS)) break;
     at = behind + 1;
     found++;
@@ -71,13 +96,20 @@ export function foundAlike(): i32 {
   return found;
 }
 
+/** Whether the line that was learned has something behind its number. */
+function isTimed(): bool {
+  // The last of its parts ends with the space before the number.
+  const end = numberEnd(lastPart + lastLength);
+  return end !== 0 && load<u8>(end) === SPACE;
+}
+
 /**
- * Lines from `at` on that differ from the line at `line` in nothing but the values of its labels and the number; that
- * line is known to be right, without a time stamp. `count`: a number that is negative ends it, too. Gives the place
+ * Lines from `at` on that differ from the line at `line` in nothing but the values of its labels, the number, and the
+ * time stamp if that one has one; it is known to be right. `count`: a number that is negative ends it, too. Gives the place
  * where it ends, `end` at most.
  */
 export function alike(line: usize, at: usize, end: usize, count: bool): usize {
-  const behind = learn(line) ? alikeEnd(at, end, count) : at;
+  const behind = learn(line) ? alikeEnd(at, end, count, isTimed()) : at;
   setLines(behind === at ? 0 : found);
   return behind;
 }

@@ -81,6 +81,18 @@ export function valueEnd(start: usize): usize {
   return at + ctz(hits);
 }
 
+/** The first line feed at or behind `start`. */
+export function feedFrom(start: usize): usize {
+  let at = start;
+  let hits: i32 = 0;
+  while (true) {
+    hits = i8x16.bitmask(i8x16.eq(v128.load(at), i8x16.splat(<i8>LF)));
+    if (hits !== 0) break;
+    at += 16;
+  }
+  return at + ctz(hits);
+}
+
 export function isDigit(at: usize): bool {
   return <u32>load<u8>(at) - 48 < 10;
 }

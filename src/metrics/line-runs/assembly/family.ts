@@ -108,7 +108,7 @@ export function family(line: usize, end: usize, count: bool): usize {
   const rises = count && type === 1;
   const second = firstEnd(first, name, length, rises);
   if (second === 0 || !learn(first)) return line;
-  const over = alikeEnd(second, end, rises);
+  const over = alikeEnd(second, end, rises, false);
   if (over >= end || load<u8>(over) !== HASH || !announcesAnother(over, name, length)) return line;
   setLines(foundAlike() + 1);
   setFamily(behind, type);

@@ -3,3 +3,4 @@ export { alike } from "./alike";
 export { family } from "./family";
 export { histograms } from "./histogram";
 export { protobuf, protobufBegin, protobufWhole } from "./protobuf";
+export { tidy } from "./tidy";
