@@ -8,6 +8,7 @@ const groups: readonly (() => Promise<readonly BenchGroup[]>)[] = [
   async () => (await import("./scrape.ts")).groups,
   async () => (await import("./orphans.ts")).groups,
   async () => (await import("./metrics.ts")).groups,
+  async () => (await import("./spelling.ts")).groups,
   async () => (await import("./webhook.ts")).groups,
   async () => (await import("./control-plane.ts")).groups,
   async () => (await import("./hot-restart.ts")).groups,

@@ -110,6 +110,7 @@ export class FamilyLines {
     if (suffix === undefined || suffix.side !== undefined) return -1;
     const { from, to } = this.#facts;
     if (scan.timeStart !== 0 && !this.#timeMayStay(bytes)) return -1;
+    if (scan.exemplar && !this.#exemplarMayStay(suffix)) return -1;
     if (to === "openmetrics" && (scan.trailingComma || (scan.reserved && from !== to))) return -1;
     if (!this.#checks) return this.#one(run);
     if (to === "openmetrics" && scan.reserved) return -1;
@@ -124,7 +125,8 @@ export class FamilyLines {
   more(runs: LineRuns, at: number, next: number, end: number): number {
     // What the form could object to, a comma or a label's name, is the same in all that are alike, but not a time.
     const timed = this.#scan.timeStart !== 0;
-    if (!this.#simple || (timed && (this.#facts.from !== "text" || this.#facts.to !== "text"))) return next;
+    if (!this.#simple || this.#scan.exemplar || (timed && (this.#facts.from !== "text" || this.#facts.to !== "text")))
+      return next;
     const to = runs.alike(at, next, end, this.#counts ? 1 : 0);
     if (to > next) this.#lines += runs.found.lines;
     return to;
@@ -203,8 +205,15 @@ export class FamilyLines {
     if (from !== to) return false;
     if (from === "openmetrics") return true;
     if (bytes[this.#scan.timeStart] === 45) return false;
-    for (let i = this.#scan.timeStart; i < this.#scan.end; i++) if (bytes[i] === 46) return false;
+    for (let i = this.#scan.timeStart; i < this.#scan.numbersEnd; i++) if (bytes[i] === 46) return false;
     return true;
+  }
+
+  /** Only OpenMetrics has them, and only of these samples; the patient reader leaves others out. */
+  #exemplarMayStay({ kind }: Suffix): boolean {
+    const { from, to, naming } = this.#facts;
+    if (from !== "openmetrics" || to !== "openmetrics" || naming.type === "unknown") return false;
+    return kind === "bucket" || kind === "total";
   }
 
   /** Rules that one line can break by itself. */
@@ -226,7 +235,7 @@ export class FamilyLines {
     if (kind === "total" && !this.#single(bytes, { kind, suffix: "", side: undefined })) return -1;
     const paired = scan.pair !== "" && scan.pair === pairOf(kind);
     const key = this.#keyOf(bytes, paired);
-    const time = scan.timeStart === 0 ? undefined : numberIn(bytes, scan.timeStart, scan.end);
+    const time = scan.timeStart === 0 ? undefined : numberIn(bytes, scan.timeStart, scan.numbersEnd);
     let from = run;
     if (this.#group.isNew(key, time)) {
       this.#closeGroup(bytes, run, at);

@@ -1,4 +1,5 @@
-import { BACKSLASH, CLOSE, COMMA, EQUALS, LF, OPEN, QUOTE, SPACE } from "./exposition.ts";
+import { exemplarEnd } from "./exemplar-scan.ts";
+import { BACKSLASH, CLOSE, COMMA, EQUALS, HASH, LF, OPEN, QUOTE, SPACE } from "./exposition.ts";
 import { numberEnd, timeEnd } from "./numbers.ts";
 
 const NAME_START = 1;
@@ -24,8 +25,8 @@ const MOST_LABELS = 64;
 
 /**
  * The fast look at one sample line. `scan` is true for the plain form that almost every line has:
- * `name{label="value",…} number` with an optional number behind it as time stamp, single spaces, no repeated label.
- * Everything else (quoted names, exemplars, odd spacing, odd numbers, mistakes) is for line-parse.ts. The fields hold
+ * `name{label="value",…} number` with an optional number behind it as time stamp and an optional exemplar, single
+ * spaces, no repeated label. Everything else (quoted names, odd spacing, odd numbers, mistakes) is for line-parse.ts. The fields hold
  * the places found in the last line. Of a run of lines that are alike only the first is looked at here; see line-runs/.
  */
 export class LineScan {
@@ -37,6 +38,10 @@ export class LineScan {
   valueEnd = 0;
   /** The time stamp's first byte, or 0. */
   timeStart = 0;
+  /** Whether there is an exemplar. */
+  exemplar = false;
+  /** The byte behind value and time stamp: the line feed, or the space before the exemplar. */
+  numbersEnd = 0;
   /** The line feed. */
   end = 0;
   /** `{a="b",}`: the text format allows it, OpenMetrics does not. */
@@ -73,9 +78,9 @@ export class LineScan {
     return i !== 0 && bytes[i] === SPACE && this.#tail(bytes, i + 1);
   }
 
-  /** No time stamp, no trailing comma, no reserved label: nothing that one of the forms could object to. */
+  /** No time stamp, no exemplar, no trailing comma, no reserved label: nothing that one of the forms could object to. */
   get bare(): boolean {
-    return this.timeStart === 0 && !this.trailingComma && !this.reserved;
+    return this.timeStart === 0 && !this.exemplar && !this.trailingComma && !this.reserved;
   }
 
   /** The place behind the name and the labels, or 0. */
@@ -167,17 +172,23 @@ export class LineScan {
     return true;
   }
 
-  /** Value, time stamp, line feed. */
+  /** Value, time stamp, exemplar, line feed. */
   #tail(bytes: Uint8Array, start: number): boolean {
     this.valueStart = start;
     let i = numberEnd(bytes, start);
     if (i === 0) return false;
     this.valueEnd = i;
     this.timeStart = 0;
-    if (bytes[i] === SPACE) {
+    this.exemplar = false;
+    if (bytes[i] === SPACE && bytes[i + 1] !== HASH) {
       this.timeStart = i + 1;
       i = timeEnd(bytes, i + 1);
       if (i === 0) return false;
+    }
+    this.numbersEnd = i;
+    if (bytes[i] === SPACE) {
+      this.exemplar = true;
+      i = exemplarEnd(bytes, i);
     }
     this.end = i;
     return bytes[i] === LF;

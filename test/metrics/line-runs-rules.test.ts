@@ -116,7 +116,7 @@ describe("oddly spaced lines", () => {
     ["two carriage returns", "m  5\r\r\n"],
     ["one in a number", "m  5\r 6\n"],
     ["a comment with two", "# HELP m x\r\r\n"],
-    ["a digit at the beginning", "5m  6\n"],
+    ["a value that seems to end on the next line", 'm{ a="1\\\n"} 5\n'],
     ["too much between the numbers", "m  5 6 7\n"],
     ["more parts than are noted", `m{${Array.from({ length: 200 }, (_, i) => `a${i} = "x"`).join(" , ")}} 5\n`],
   ])("stay as they are: %s", (_, page) => {

@@ -9,7 +9,6 @@ import {
   EQUALS,
   feedFrom,
   HASH,
-  isDigit,
   isLabelByte,
   LF,
   nameBytesEnd,
@@ -79,7 +78,7 @@ function quotedEnd(start: usize): usize {
 function pairEnd(start: usize): usize {
   let at = start;
   while (isLabelByte(load<u8>(at))) at++;
-  if (at === start || isDigit(start)) return 0;
+  if (at === start) return 0;
   at = skipBlanks(at);
   if (load<u8>(at) !== EQUALS) return 0;
   at = skipBlanks(at + 1);
@@ -122,7 +121,7 @@ function sampleEnd(line: usize): usize {
   spans = 0;
   open = line;
   let at = nameBytesEnd(line);
-  if (at === line || isDigit(line)) return 0;
+  if (at === line) return 0;
   if (load<u8>(blanksEnd(at)) === OPEN) {
     at = labelsEnd(skipBlanks(at) + 1);
     if (at === 0) return 0;
@@ -138,12 +137,12 @@ function sampleEnd(line: usize): usize {
   return lineFeedBehind(at);
 }
 
-/** The line feed behind blanks and a carriage return, which are left out; 0 when it were too many parts. */
+/** The line feed behind blanks and a carriage return, which are left out; 0 when there are too many parts. */
 function lineFeedBehind(at: usize): usize {
   const end = blanksEnd(at);
   const feed = load<u8>(end) === LF ? end : end + 1;
   leaveOut(at, feed);
-  if (open !== feed) leaveOut(feed, feed + 1);
+  leaveOut(feed, feed + 1);
   return spans > MOST_SPANS ? 0 : feed;
 }
 
