@@ -58,8 +58,10 @@ function startsWith(bytes: Uint8Array, at: number, word: Uint8Array): boolean {
   return true;
 }
 
-function oddComment(line: string): Comment | undefined {
-  const found = /^#[ \t]+(HELP|TYPE|UNIT)[ \t]+("(?:[^"\\]|\\.)*"|[^ \t"]+)(?:[ \t]+(.*?))?\r?$/s.exec(line);
+function oddComment(written: string): Comment | undefined {
+  // Before all else, so that it is never part of a name.
+  const line = written.endsWith("\r") ? written.slice(0, -1) : written;
+  const found = /^#[ \t]+(HELP|TYPE|UNIT)[ \t]+("(?:[^"\\]|\\.)*"|[^ \t"]+)(?:[ \t]+(.*))?$/s.exec(line);
   if (found === null) return undefined;
   const [, what, word = "", rest = ""] = found;
   const quoted = word.startsWith('"');

@@ -21,6 +21,14 @@ test(`${CASES} regular pages: with the runs, without them, and in any pieces the
   for (let seed = 1; seed <= CASES; seed++) expect({ seed, wrong: regularProblems(seed) }).toEqual({ seed, wrong: [] });
 });
 
+test("a carriage return behind a comment's name is no part of it, in whatever pieces it comes", () => {
+  const page = '# HELP a Some help\n# TYPE b\r\n a 0\na{x="1", y="2"} 1\n# TYPE z gauge\nz 1\n';
+  const merge = (pieces: readonly number[]): string => mergePages([{ form: "text", page, pieces }], "text").page;
+  const merged = merge([page.length]);
+  expect(merged).toBe('# TYPE a untyped\na{x="1",y="2"} 1\n# TYPE z gauge\nz 1\n');
+  for (let size = 1; size < page.length; size++) expect(merge([size])).toBe(merged);
+});
+
 test("nearly all lines of a regular page are found in runs", () => {
   const room = takeRoom();
   let found = 0;
