@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import type { LifecycleState } from "../../src/process/lifecycle.ts";
+import { type LifecycleState, step } from "../../src/process/lifecycle.ts";
+import { limits } from "./lifecycle-world.ts";
 import { initializing, overlapping, Story, serving, swapping } from "./story.ts";
 
 /** A story that has come to each state; run 1 is the first Envoy. */
@@ -52,6 +53,22 @@ describe("a stop with a drain", () => {
       if (is !== "live") expect(story.did).toContain("answer 77 overtaken");
     },
   );
+  test.each([
+    ["goes on with what is left to do", 3, 10],
+    ["is over when nobody is left", 0, 100_000],
+  ])("then a stop %s, and says both times that it goes on", (_, active, later) => {
+    const story = serving().tell({ on: "drain", reason: "POST /drain" });
+    story.tell({ on: "connections", run: 1, seen: { active, calledLately: false } });
+    const { next, effects } = step(
+      story.state,
+      { on: "stop", reason: "SIGTERM", drain: true },
+      story.at + later,
+      limits,
+    );
+    expect(next.is).toBe(active === 0 ? "stopping" : "draining");
+    expect(effects[0]).toMatchObject({ run: "tell", text: "Stopping after the drain" });
+    expect(effects.some((one) => one.run === "arm" && one.timer === "drain-end")).toBe(active !== 0);
+  });
   test("of a child that is being killed waits for its end", () => {
     const story = ends("cancelling");
     expect(story.did).toEqual(["answer 1 overtaken", "answer 77 overtaken"]);

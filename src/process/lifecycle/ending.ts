@@ -166,11 +166,12 @@ function stopDraining(state: StateOf<"draining">, event: EventOf<"stop">, now: M
   const stop: Stop = { reason: event.reason, drain: true, at: state.since };
   const { latest } = drainEnd(stop, state.seen, limits);
   const judged = judgeDrain({ ...state, stop }, now, limits);
-  if (judged.next.is !== "draining") return judged;
   const arm: Effect = { run: "arm", of: state.current.run, timer: "drain-end", after: Math.max(0, latest - now) };
   const plan = planText(planOf(stop, state.seen, limits), limits);
   const said = tell("info", "Stopping after the drain", { epoch: state.current.epoch, reason: stop.reason, plan });
-  return { next: judged.next, effects: [said, ...judged.effects, arm] };
+  // Also when nobody is left and the drain is over with that: whoever reads finds the same lines every time.
+  const over = judged.next.is !== "draining";
+  return { next: judged.next, effects: [said, ...judged.effects, ...(over ? [] : [arm])] };
 }
 
 function learn(state: StateOf<"draining">, event: EventOf<"connections">, now: Millis, limits: LifecycleLimits): Step {
