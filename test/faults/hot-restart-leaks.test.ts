@@ -27,7 +27,7 @@ test.each([
   });
   const { pid } = rig.proxy;
   for (let count = 0; count < warm; count += 1) await rig.restart(...words);
-  await rig.keeps(rig.ports.listener);
+  await rig.keeps();
   const before = held(pid);
   for (let count = 0; count < 20; count += 1) {
     await rig.restart(...words);
@@ -35,7 +35,7 @@ test.each([
     expect(sharedMemoryOf(rig.proxy.folder.path)).toHaveLength(1);
   }
   await rig.holdsNoMore();
-  await rig.keeps(rig.ports.listener);
+  await rig.keeps();
   const after = held(pid);
   expect(after.descriptors, rig.proxy.output.slice(-2_000)).toBeLessThanOrEqual(before.descriptors);
   expect(after.ownKb - before.ownKb, `${before.ownKb} kB before, ${after.ownKb} kB after`).toBeLessThan(8_192);

@@ -29,7 +29,7 @@ export async function soak(minutes: number, seed: number): Promise<SoakResult> {
     rig = await RestartRig.start({ args: ["--probation", "2s"] }, (one) => {
       rig = one;
     });
-    await rig.keeps(rig.ports.listener);
+    await rig.keeps();
     const facts = await run(rig, minutes, seed);
     return { text: tallyText(facts), good: verdict(facts).length === 0, log: rig.proxy.output };
   } finally {
@@ -79,7 +79,7 @@ async function quiet({ rig }: SoakScene, load: Load): Promise<void> {
     },
     QUIET_WITHIN,
   );
-  await rig.keeps(rig.ports.listener);
+  await rig.keeps();
   const before = okOf(await load.tally());
   await eventually("every kind of load goes well", async () => {
     const now = okOf(await load.tally());

@@ -43,8 +43,14 @@ export class FaultRun extends Restarts {
   /** Resolves when Envoy serves and its listen sockets are kept. */
   static async start(options: FaultOptions = {}): Promise<FaultRun> {
     const run = await FaultRun.startWithoutKeeping(options);
-    await run.keeps(run.ports.listener);
+    await run.keeps();
     return run;
+  }
+
+  /** Waits until the listen sockets of all listeners are kept, then remembers what is held, for `end`. */
+  override keeps(): Promise<void> {
+    const { listener, readiness, prometheus } = this.ports;
+    return super.keeps(listener, readiness, prometheus);
   }
 
   static async startWithoutKeeping(options: FaultOptions = {}): Promise<FaultRun> {

@@ -83,6 +83,12 @@ export function heldSockets(pid: number, port: number): number {
   return sockets.filter((one) => open.includes(one)).length;
 }
 
+/** Somebody listens on a port, and a process holds the socket of every worker. */
+export function holdsAll(pid: number, port: number): boolean {
+  const count = listenSockets(port).length;
+  return count > 0 && heldSockets(pid, port) === count;
+}
+
 /** After the end: neither shared memory nor a folder of sockets nor a bootstrap of a restart is left. */
 export function leftovers(folder: string, sharedMemory: readonly string[]): readonly string[] {
   const own = configFolder(folder);
@@ -120,8 +126,21 @@ export async function holdsNoMore(pid: number, before: readonly string[], more =
     return now.length <= before.length + more;
   }).catch((error: unknown) => {
     const fresh = now.filter((one) => !before.includes(one));
-    throw new Error(`${before.length} descriptors before, ${now.length} now; new: ${fresh.join(" ")}`, {
-      cause: error,
-    });
+    const gone = before.filter((one) => !now.includes(one));
+    const told = [`new: ${fresh.map(toldOf).join("; ")}`, `gone: ${gone.join(" ")}`].join("\n");
+    throw new Error(`${before.length} descriptors before, ${now.length} now\n${told}`, { cause: error });
   });
+}
+
+/** A descriptor with the line that the kernel's tables have about its socket: addresses and state. */
+function toldOf(descriptor: string): string {
+  const inode = /^socket:\[(\d+)\]$/.exec(descriptor)?.[1];
+  if (inode === undefined) return descriptor;
+  const rows = ["tcp", "tcp6", "udp", "udp6", "unix"].flatMap((table) =>
+    readFileSync(`/proc/net/${table}`, "utf8")
+      .split("\n")
+      .filter((row) => row.trim().split(/\s+/).includes(inode))
+      .map((row) => `${table} ${row.trim()}`),
+  );
+  return `${descriptor} (${rows.join(", ") || "in no table: an unconnected TCP socket"})`;
 }

@@ -6,7 +6,7 @@ import { pilotfish } from "../paths.ts";
 import { ask, type Exit, type ProxyRun } from "../proxy.ts";
 import {
   configFolder,
-  heldSockets,
+  holdsAll,
   holdsNoMore,
   lastingDescriptors,
   leftovers,
@@ -109,9 +109,12 @@ export class Restarts {
     });
   }
 
-  /** Waits until the listen sockets of all these ports are kept, then remembers what else is held. */
+  /**
+   * Waits until every worker's listen sockets of all these ports are kept, then remembers what is held. All the ports
+   * that are kept: one that comes later would count as one too much in the end.
+   */
   async keeps(...ports: readonly number[]): Promise<void> {
-    await eventually("kept sockets", () => ports.every((port) => heldSockets(this.proxy.pid, port) > 0));
+    await eventually("kept sockets", () => ports.every((port) => holdsAll(this.proxy.pid, port)));
     this.#before = lastingDescriptors(this.proxy.pid);
   }
 
