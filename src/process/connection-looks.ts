@@ -42,8 +42,7 @@ export class ConnectionLooks {
     if (!countsConnections) return;
     const at = clock.monotonic();
     try {
-      const { inboundTotal } = await admin.connections(roles);
-      this.#calls = noteTotal(this.#calls, at, inboundTotal);
+      this.#calls = noteTotal(this.#calls, at, await admin.inboundTotal(roles));
     } catch (error) {
       log.debug("cannot sample connections", { error });
     }

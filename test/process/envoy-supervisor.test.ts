@@ -39,6 +39,9 @@ class FakeAdmin {
   connections() {
     return this.#answer(this.counts);
   }
+  inboundTotal() {
+    return this.#answer(this.counts.inboundTotal);
+  }
 }
 
 let clock: FakeClock;

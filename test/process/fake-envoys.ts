@@ -200,6 +200,7 @@ export class FakeEnvoys {
       drainListeners: () => answer(undefined),
       closeListeners: () => answer(undefined),
       connections: () => answer({ active: 0, inboundActive: 0, inboundTotal: 0 }),
+      inboundTotal: () => answer(0),
       serverInfo: () => answer({ ...this.admin, version: "1.40.0", concurrency: 2 }),
     };
   }
