@@ -1,17 +1,18 @@
 import type { AgentConfig, JsonObject } from "../config/agent-config.ts";
 import type { Log } from "../foundation/log.ts";
 import { type Millis, within } from "../foundation/time.ts";
+import type { EnvoyStats } from "../metrics/serve-metrics.ts";
 import type { EnvoyPort } from "../process/envoy-port.ts";
 import type { Ask } from "../status/control-routes.ts";
 import type { Verdict } from "../status/readiness.ts";
 import type { Handler, StatusServer } from "../status/status-server.ts";
 import { realClock } from "../system/clock.ts";
-import type { HttpTarget } from "../system/http-client.ts";
 import type { AgentParts } from "./agent-parts.ts";
 import { askRestart } from "./ask-restart.ts";
 import { readinessContributors } from "./contributors.ts";
 import { controlPlaneContributors } from "./control-plane-standing.ts";
 import type { Stage } from "./stage.ts";
+import { statsTarget } from "./stats-target.ts";
 import { statusPage } from "./status-page.ts";
 
 /**
@@ -34,7 +35,7 @@ export function statusStage(parts: AgentParts): Stage {
   };
 }
 
-async function statusDeps(parts: AgentParts, judge: OwnReading) {
+async function statusDeps(parts: AgentParts, judge: () => Promise<unknown>) {
   const { config, log, envoy, admin, facts, metrics, onBug } = parts;
   const { serveMergedMetrics, serveOwnMetrics } = await import("../metrics/serve-metrics.ts");
   const { LastScrapes } = await import("../status/last-scrapes.ts");
@@ -60,41 +61,37 @@ async function statusDeps(parts: AgentParts, judge: OwnReading) {
       metrics.count("pilotfish_readiness_probes_total", { result: ready ? "ready" : "not_ready" });
     },
     ask: wishes(envoy, log),
-    serveMetrics: afterOurOwnReading([judge], serveOwnMetrics(metrics)),
-    serveMerged: afterOurOwnReading(
-      [() => envoy.beforeScrape(), judge],
-      serveMergedMetrics({
-        config,
-        metrics,
-        clock: realClock,
-        log: log.scoped("metrics"),
-        envoy: () => envoyStats(parts),
-        onReport: (results) => scrapes.note(results),
-      }),
-    ),
+    serveMetrics: afterReading(judge, serveOwnMetrics(metrics)),
+    serveMerged: serveMergedMetrics({
+      config,
+      metrics,
+      clock: realClock,
+      log: log.scoped("metrics"),
+      ownReading: () => atMost(Promise.all([envoy.beforeScrape(), judge()])),
+      envoy: () => envoyStats(parts),
+      onReport: (results) => scrapes.note(results),
+    }),
     debugConfig: () => withoutSecrets(config),
     page: statusPage(parts, scrapes),
     onBug,
   };
 }
 
-/** What we ourselves ask Envoy for a scrape's sake. */
-type OwnReading = () => Promise<unknown>;
-
 /**
- * What we ourselves want from Envoy's statistics is read before the scraper does, never after (EnvoyPort). Readiness is
- * judged then as well: a metric of it that waits for probes would stay as it was when those no longer reach us, as
- * through a listener of an Envoy that hangs.
+ * What we ourselves want from Envoy for a scrape's sake. Its statistics are read before the scraper reads them, never
+ * after (EnvoyPort). Readiness is judged as well: a metric of it that waits for probes would stay as it was when those
+ * no longer reach us, as through a listener of an Envoy that hangs. A scraper has little time: what comes later is
+ * there for the next one.
  */
-function afterOurOwnReading(readings: readonly OwnReading[], serve: Handler): Handler {
+const OWN_READING: Millis = 200;
+const atMost = (reading: Promise<unknown>): Promise<unknown> => within(realClock, OWN_READING, reading);
+
+function afterReading(reading: () => Promise<unknown>, serve: Handler): Handler {
   return async (request, response) => {
-    await within(realClock, OWN_READING, Promise.all(readings.map((read) => read())));
+    await atMost(reading());
     return serve(request, response);
   };
 }
-
-/** A scraper has little time. What comes later is there for the next one. */
-const OWN_READING: Millis = 200;
 
 /** What callers of the pod may ask for, as events of the machine. */
 function wishes(envoy: EnvoyPort, log: Log): Ask {
@@ -123,14 +120,13 @@ function listenerOn({ facts }: AgentParts, port: number): { readonly host: strin
   return { host, port };
 }
 
-/** Envoy's own listener where there is one, else its admin; nothing while there is no Envoy. */
-function envoyStats(parts: AgentParts): { readonly to: HttpTarget; readonly path: string } | undefined {
+/** Where Envoy's statistics are read; nothing while there is no Envoy. */
+function envoyStats(parts: AgentParts): EnvoyStats | undefined {
   const { facts, config, envoy } = parts;
   if (config.envoy.disabled) return undefined;
-  const path = "/stats/prometheus";
-  const listener = listenerOn(parts, config.ports.prometheus);
-  if (listener !== undefined) return { to: listener, path };
-  return facts.admin === undefined ? undefined : { to: envoy.adminTarget(), path };
+  const admin = facts.admin === undefined ? undefined : envoy.adminTarget();
+  const to = statsTarget(envoy.snapshot(), admin, listenerOn(parts, config.ports.prometheus));
+  return to === undefined ? undefined : { to, path: "/stats/prometheus" };
 }
 
 /** The effective configuration for /debug/config: maps as objects, values of secret-sounding names left out. */

@@ -14,6 +14,8 @@ export interface Asking {
   readonly protobuf: boolean;
   /** What is left for it; said to the source. */
   readonly seconds: number;
+  /** Envoy is asked when this resolves, for which its connection does not wait. */
+  readonly begin: Promise<unknown> | undefined;
   /** Closes the connection at any time. */
   readonly signal: AbortSignal;
   readonly clock: Clock;
@@ -50,7 +52,7 @@ function isHandover(error: unknown): boolean {
 }
 
 /** The first of its addresses at which somebody listens. */
-async function openOnce(source: Source, { agreed, protobuf, seconds, signal }: Asking): Promise<BodyStream> {
+async function openOnce(source: Source, { agreed, protobuf, seconds, begin, signal }: Asking): Promise<BodyStream> {
   // Who asks for summaries or native histograms gets what Envoy's text page makes of that.
   const asksProtobuf = protobuf && source.type === "envoy" && !source.path.includes("histogram_buckets");
   const headers = {
@@ -61,7 +63,13 @@ async function openOnce(source: Source, { agreed, protobuf, seconds, signal }: A
   };
   for (const [index, to] of source.targets.entries()) {
     try {
-      return await openFollowing({ to, path: source.path, headers, signal });
+      return await openFollowing({
+        to,
+        path: source.path,
+        headers,
+        begin: source.type === "envoy" ? begin : undefined,
+        signal,
+      });
     } catch (error) {
       const another = errorCode(error) === "ECONNREFUSED" || errorCode(error) === "EADDRNOTAVAIL";
       if (!another || index === source.targets.length - 1) throw error;

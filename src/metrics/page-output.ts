@@ -100,12 +100,19 @@ export class PageOutput {
     if (this.#compressor !== undefined) this.#compressor.flush(this.#flushKind);
   }
 
+  /** Sends the rest, and says that it was all; in one call of the kernel when nothing is compressed. */
   async end(signal: AbortSignal): Promise<void> {
-    await this.flush(signal);
+    this.#check(signal);
+    if (this.#compressor !== undefined) await this.flush(signal);
+    else {
+      this.#response.socket?.cork();
+      for (const block of this.#writer.take()) this.#response.write(block);
+    }
     await new Promise<void>((resolve) => {
       this.#response.once("close", resolve);
       this.#response.once("finish", resolve);
       signal.addEventListener("abort", () => resolve(), { once: true });
+      // It uncorks.
       (this.#compressor ?? this.#response).end();
     });
     // Whoever closes as soon as the last byte is there has the page.

@@ -13,7 +13,7 @@ export interface Wish {
   readonly response: ServerResponse;
 }
 
-type Rest = Pick<ScrapeDeps, "clock" | "turn" | "own" | "signal" | "onResult" | "onReport" | "onOwnFailure">;
+type Rest = Pick<ScrapeDeps, "clock" | "turn" | "begin" | "own" | "signal" | "onResult" | "onReport" | "onOwnFailure">;
 
 /** Reads what the scraper wants, answers the head, and gives the scrape that is to be run. */
 export function prepareScrape({ config, envoy, request, response }: Wish): (rest: Rest) => Promise<void> {

@@ -19,6 +19,8 @@ export interface ScrapeDeps {
   readonly turn: () => Promise<void>;
   readonly agreed: Agreed;
   readonly sources: readonly Source[];
+  /** Resolves when Envoy may be asked; undefined: at once. */
+  readonly begin?: Promise<unknown> | undefined;
   /** Our own page, text format 0.0.4. */
   readonly own: () => Promise<string>;
   /** Time for the whole page. */
@@ -72,6 +74,10 @@ export async function scrape(deps: ScrapeDeps): Promise<void> {
   const one: Scrape = { deps, page, room, started };
   const disarm = clock.after(budget + GRACE, () => output.destroy());
   const asked = askAll(deps, room.runs !== undefined);
+  const end = (): void => {
+    for (const { stop } of asked) stop.abort(over);
+  };
+  signal.addEventListener("abort", end);
   try {
     // The sources are at work while we print our own metrics.
     await deps.turn();
@@ -85,19 +91,23 @@ export async function scrape(deps: ScrapeDeps): Promise<void> {
     await output.end(signal);
   } finally {
     disarm();
-    for (const { stop } of asked) stop.abort(over);
+    signal.removeEventListener("abort", end);
+    end();
     giveRoomBack(room);
   }
 }
 
-function askAll({ sources, agreed, budget, clock }: ScrapeDeps, protobuf: boolean): readonly Asked[] {
+function askAll({ sources, agreed, budget, clock, begin }: ScrapeDeps, protobuf: boolean): readonly Asked[] {
   const limits = deadlines(sources.length, budget);
   return sources.map((source, index) => {
     const stop = new AbortController();
     const { deadline, answerBy } = limits[index] ?? { deadline: budget, answerBy: budget };
-    const head = openSource(source, { agreed, protobuf, seconds: deadline / 1000, signal: stop.signal, clock });
-    // Its error is looked at when the source's turn comes.
-    head.catch(() => undefined);
+    const head = openSource(source, { agreed, protobuf, seconds: deadline / 1000, begin, signal: stop.signal, clock });
+    // Read while it waits for its turn. Its error is looked at then.
+    head.then(
+      (stream) => (index === 0 ? undefined : stream.ahead()),
+      () => undefined,
+    );
     return { source, deadline, answerBy, stop, head };
   });
 }
@@ -145,8 +155,6 @@ async function readPart(
     );
   const disarm = stopAt(asked.deadline, "it was not done");
   const disarmAnswer = stopAt(asked.answerBy, "it had not begun to answer");
-  const gone = (): void => stop.abort(over);
-  signal.addEventListener("abort", gone);
   try {
     const stream = await asked.head;
     disarmAnswer();
@@ -161,7 +169,6 @@ async function readPart(
   } finally {
     disarm();
     disarmAnswer();
-    signal.removeEventListener("abort", gone);
     stop.abort(over);
   }
 }

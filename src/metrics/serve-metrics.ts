@@ -17,6 +17,11 @@ export interface MergedMetricsDeps {
   readonly log: Log;
   /** Told of every scrape that reached its end, for the status page. */
   readonly onReport?: (results: readonly SourceResult[]) => void;
+  /**
+   * What we ourselves ask Envoy for the sake of a scrape. Its statistics are asked for, and our own metrics printed, when
+   * it is over. Never rejects.
+   */
+  readonly ownReading?: () => Promise<unknown>;
   /** Undefined while there is no Envoy to ask. */
   readonly envoy: () => EnvoyStats | undefined;
 }
@@ -69,7 +74,7 @@ export function serveMergedMetrics(deps: MergedMetricsDeps): Handler {
 }
 
 async function answer(
-  { config, metrics, clock, envoy, log, onReport }: MergedMetricsDeps,
+  { config, metrics, clock, envoy, log, onReport, ownReading }: MergedMetricsDeps,
   request: IncomingMessage,
   response: ServerResponse,
   told: (source: Source, failure: FailureCause | undefined, text: string) => void,
@@ -78,11 +83,16 @@ async function answer(
   metrics.count("istio_agent_scrapes_total");
   const gone = new AbortController();
   response.once("close", () => gone.abort(new Error("the scraper is gone")));
+  const begin = ownReading?.();
   const run = prepareScrape({ config, envoy: envoy(), request, response });
   await run({
     clock,
     turn: turnOfTheLoop,
-    own: () => metrics.text(),
+    begin,
+    own: async () => {
+      await begin;
+      return metrics.text();
+    },
     signal: gone.signal,
     onReport,
     onOwnFailure: (error) => {

@@ -12,6 +12,8 @@ export interface BodyStream {
    * reason.
    */
   read(take: Take, window?: Window): Promise<void>;
+  /** Takes what comes from now on, a quarter of a megabyte at most, so that it is here when `read` is called. Once. */
+  ahead(): void;
   /** Nothing more of it is wanted; whoever reads it is told that it was cut off. */
   close(): void;
 }
@@ -30,15 +32,21 @@ export interface BodyRequest {
   /** Path with query; what can't stand in a request line is refused. */
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
+  /** The connection is made at once, the request goes out when this resolves; it must not reject. */
+  readonly begin?: Promise<unknown> | undefined;
   /** Closes the connection at any time; the reason reaches whoever waits. */
   readonly signal: AbortSignal;
 }
 
 /** One read from the socket at most, for whoever has no window. */
 const BUFFER = 64 * 1024;
+/** What is read before it is wanted, at most. */
+const AHEAD = 256 * 1024;
 /** Buffers of connections that are over: new ones for each scrape would make the collector run. */
 const spare: Buffer[] = [];
 const MOST_SPARE = 4;
+const spareAhead: Buffer[] = [];
+const MOST_SPARE_AHEAD = 2;
 
 /**
  * GET on a fresh connection over HTTP/1.1; resolves with the head. Rejects with Node's error or with the signal's
@@ -58,7 +66,8 @@ export async function openBody(request: BodyRequest): Promise<BodyStream> {
     const framing = new BodyFraming(head);
     return {
       head,
-      read: (take, window) => readBody(connection, framing, heads.rest, { take, window }),
+      read: (take, window) => readBody(connection, framing, heads.takeRest(), { take, window }),
+      ahead: () => connection.readAhead(heads.takeRest()),
       close: () => connection.close(),
     };
   } catch (error) {
@@ -74,7 +83,8 @@ async function readBody(
   { take, window }: { readonly take: Take; readonly window: Window | undefined },
 ): Promise<void> {
   const onBytes = (bytes: Buffer): Promise<void> | "enough" | undefined => {
-    const wait = takeAll(framing.push(bytes), 0, take);
+    const piece = framing.push(bytes);
+    const wait = piece.length === 0 ? undefined : take(piece);
     return wait ?? (framing.whole ? "enough" : undefined);
   };
   try {
@@ -87,14 +97,6 @@ async function readBody(
   } finally {
     connection.close();
   }
-}
-
-function takeAll(pieces: readonly Buffer[], from: number, take: Take): Promise<void> | undefined {
-  for (let i = from; i < pieces.length; i++) {
-    const wait = take(pieces[i] as Buffer);
-    if (wait !== undefined) return wait.then(() => takeAll(pieces, i + 1, take));
-  }
-  return undefined;
 }
 
 /** Only when nobody holds a piece any more. */
@@ -118,12 +120,14 @@ class Connection {
   #window: Window | undefined;
   /** Who reads; undefined while nobody does, or while it has not done with the last bytes. */
   #reader: Reader | undefined;
-  /** What came while nobody read. */
+  /** What came while nobody read: first what is in `#ahead`, then the last piece that it had no place for. */
   #ready: Buffer | undefined;
+  #ahead: Buffer | undefined;
+  #aheadEnd = 0;
   #over: Error | "closed" | undefined;
   #closing = false;
 
-  constructor({ to, path, headers, signal }: BodyRequest) {
+  constructor({ to, path, headers, begin, signal }: BodyRequest) {
     signal.throwIfAborted();
     if (!/^[\x21-\x7e]+$/.test(path)) throw new Error("the path can't stand in a request");
     const buffer = (): Buffer => this.#window?.() ?? this.#buffer;
@@ -146,7 +150,11 @@ class Connection {
       signal.removeEventListener("abort", onAbort);
       over("closed");
     });
-    this.#socket.write(requestText(to, path, headers));
+    const ask = (): void => {
+      if (!this.#closing) this.#socket.write(requestText(to, path, headers));
+    };
+    if (begin === undefined) ask();
+    else void begin.then(ask);
   }
 
   /** Reads until the reader has enough (false) or the other side has closed (true). Throws its error, or the reader's. */
@@ -154,10 +162,36 @@ class Connection {
     this.#window = window;
     return new Promise((resolve, reject) => {
       this.#reader = { onBytes, resolve, reject };
-      const ready = this.#ready;
-      this.#ready = undefined;
-      if (ready === undefined || this.#came(ready)) this.#goOn();
+      for (let ready = this.#takeReady(); ready !== undefined; ready = this.#takeReady())
+        if (!this.#came(ready)) return;
+      this.#goOn();
     });
+  }
+
+  #takeReady(): Buffer | undefined {
+    const end = this.#aheadEnd;
+    this.#aheadEnd = -1;
+    if (this.#ahead !== undefined && end > 0) return this.#ahead.subarray(0, end);
+    const ready = this.#ready;
+    this.#ready = undefined;
+    return ready;
+  }
+
+  /** `first`: what was read already and is not done with; its place is used again. */
+  readAhead(first: Buffer): void {
+    this.#ahead = spareAhead.pop() ?? Buffer.allocUnsafeSlow(AHEAD);
+    this.#aheadEnd = 0;
+    this.#keepAhead(first);
+    this.#goOn();
+  }
+
+  /** Whether there was place for it. */
+  #keepAhead(bytes: Buffer): boolean {
+    const end = this.#aheadEnd + bytes.length;
+    if (this.#ahead === undefined || this.#aheadEnd < 0 || end > AHEAD) return false;
+    this.#ahead.set(bytes, this.#aheadEnd);
+    this.#aheadEnd = end;
+    return true;
   }
 
   #goOn(): void {
@@ -169,6 +203,7 @@ class Connection {
   #came(bytes: Buffer): boolean {
     const reader = this.#reader;
     if (reader === undefined) {
+      if (this.#keepAhead(bytes)) return true;
       this.#ready = bytes;
       return false;
     }
@@ -197,6 +232,8 @@ class Connection {
     if (this.#closing) return;
     this.#closing = true;
     this.#socket.destroy();
+    this.#aheadEnd = -1;
+    if (this.#ahead !== undefined && spareAhead.length < MOST_SPARE_AHEAD) spareAhead.push(this.#ahead);
     // Not before the socket is really closed: until then a read may still be on its way into the buffer.
     if (this.#socket.closed) giveBack(this.#buffer);
     else this.#socket.once("close", () => giveBack(this.#buffer));

@@ -11,13 +11,14 @@ export class NotHttp extends Error {
   override readonly name = "NotHttp";
 }
 
+const nothing = Buffer.alloc(0);
 const LONGEST_HEAD = 64 * 1024;
 const LONGEST_SIZE_LINE = 1024;
 
-/** Collects a head; `rest` is what came behind it. */
+/** Collects a head, and what came behind it. */
 export class HeadReader {
-  #kept: Buffer = Buffer.alloc(0);
-  rest: Buffer = Buffer.alloc(0);
+  #kept: Buffer = nothing;
+  #rest: Buffer = nothing;
 
   /** The head once it is whole; interim ones (1xx) are passed over. Throws NotHttp. */
   push(bytes: Buffer): Head | undefined {
@@ -28,7 +29,7 @@ export class HeadReader {
       const head = parseHead(all.toString("latin1", 0, end));
       all = all.subarray(end);
       if (head.status >= 200) {
-        this.rest = all;
+        this.#rest = all;
         return head;
       }
     }
@@ -36,6 +37,13 @@ export class HeadReader {
     // A copy: the caller uses its buffer again.
     this.#kept = Buffer.from(all);
     return undefined;
+  }
+
+  /** The beginning of the body, that came with the head; given once. */
+  takeRest(): Buffer {
+    const rest = this.#rest;
+    this.#rest = nothing;
+    return rest;
   }
 }
 
@@ -102,33 +110,39 @@ export class BodyFraming {
   }
 
   /**
-   * The parts of `bytes` that are body, in order; they are views. Throws NotHttp when there is none before the place
-   * where the framing breaks; otherwise those before it are given, and `whole` and the next call throw.
+   * What of `bytes` is body, as a view: it was moved together to their beginning, since a page in hundreds of small
+   * chunks should cost its reader no more than one in a single piece. Throws NotHttp when there is none before the
+   * place where the framing breaks; otherwise that before it is given, and `whole` and the next call throw.
    */
-  push(bytes: Buffer): readonly Buffer[] {
+  push(bytes: Buffer): Buffer {
     if (this.#broken !== undefined) throw this.#broken;
-    const pieces: Buffer[] = [];
+    let length = 0;
+    const keep = (start: number, end: number): void => {
+      if (start > length) bytes.copyWithin(length, start, end);
+      length += end - start;
+    };
     try {
       let at = 0;
-      while (at < bytes.length && this.#place.in !== "whole") at = this.#step(bytes, at, pieces);
+      while (at < bytes.length && this.#place.in !== "whole") at = this.#step(bytes, at, keep);
     } catch (error) {
-      if (!(error instanceof NotHttp) || pieces.length === 0) throw error;
+      if (!(error instanceof NotHttp) || length === 0) throw error;
       this.#broken = error;
     }
-    return pieces;
+    return bytes.subarray(0, length);
   }
 
-  #step(bytes: Buffer, at: number, pieces: Buffer[]): number {
+  /** Goes on behind `at` to where it returns; `keep` gets what is body. */
+  #step(bytes: Buffer, at: number, keep: (start: number, end: number) => void): number {
     const place = this.#place;
     switch (place.in) {
       case "whole":
         return bytes.length;
       case "rest":
-        pieces.push(bytes.subarray(at));
+        keep(at, bytes.length);
         return bytes.length;
       case "bytes": {
         const end = Math.min(bytes.length, at + place.left);
-        pieces.push(bytes.subarray(at, end));
+        keep(at, end);
         place.left -= end - at;
         if (place.left === 0) this.#place = place.chunk ? { in: "chunk end", seen: 0 } : { in: "whole" };
         return end;

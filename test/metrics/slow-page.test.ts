@@ -27,6 +27,7 @@ function stream(sizes: number[]): BodyStream {
         await take(place.subarray(0, size));
       }
     },
+    ahead: () => undefined,
     close: () => undefined,
   };
 }

@@ -42,7 +42,11 @@ export interface Scraped {
 }
 
 /** Our handler on a port of its own, over real sources on loopback. An application that is undefined is not there. */
-export async function startRig(parts: { envoy?: Answer; applications?: readonly Answer[] }): Promise<Rig> {
+export async function startRig(parts: {
+  envoy?: Answer;
+  applications?: readonly Answer[];
+  ownReading?: () => Promise<unknown>;
+}): Promise<Rig> {
   const servers: Server[] = [];
   const seen: Record<string, IncomingMessage[]> = {};
   const start = async (name: string, answer: Answer): Promise<number> => {
@@ -67,6 +71,7 @@ export async function startRig(parts: { envoy?: Answer; applications?: readonly 
     metrics,
     clock: realClock,
     log: recording(lines),
+    ...(parts.ownReading === undefined ? {} : { ownReading: parts.ownReading }),
     envoy: () =>
       envoy === undefined ? undefined : { to: { host: "127.0.0.1", port: envoy }, path: "/stats/prometheus" },
   });

@@ -1,0 +1,81 @@
+import { connect } from "node:net";
+import { afterEach, expect, test } from "vitest";
+import { eventually } from "../../helpers/eventually.ts";
+import { type Rig, startRig } from "./scrape-rig.ts";
+
+/* What we ourselves want to know of Envoy comes before the scraper's question to it; and the end of a page. */
+
+let rig: Rig | undefined;
+afterEach(async () => {
+  await rig?.done();
+  rig = undefined;
+});
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+test("Envoy is asked, and our own metrics are printed, when our own reading is over; applications at once", async () => {
+  let done = (): void => undefined;
+  let value = 1;
+  rig = await startRig({
+    envoy: "# TYPE of_envoy counter\nof_envoy 1\n",
+    applications: ["# TYPE of_app counter\nof_app 1\n"],
+    ownReading: () =>
+      new Promise<void>((resolve) => {
+        done = resolve;
+      }),
+  });
+  rig.metrics.watch("pilotfish_ready", () => [{ labels: {}, value }]);
+  const page = rig.scrape();
+  await eventually("the application is asked", () => rig?.seen["application0"]?.length === 1);
+  await pause(50);
+  expect(rig.seen["envoy"]).toHaveLength(0);
+  value = 0;
+  done();
+  const { body, complete } = await page;
+  expect(complete).toBe(true);
+  expect(body.toString()).toMatch(/^pilotfish_ready 0$[\s\S]*^of_envoy 1$[\s\S]*^of_app 1$/m);
+  expect(rig.seen["envoy"]).toHaveLength(1);
+});
+
+test("a scraper that goes away meanwhile leaves nothing behind", async () => {
+  let done = (): void => undefined;
+  const begun: number[] = [];
+  rig = await startRig({
+    envoy: "of_envoy 1\n",
+    ownReading: () =>
+      new Promise<void>((resolve) => {
+        begun.push(1);
+        done = resolve;
+      }),
+  });
+  const scraper = connect(rig.port, "127.0.0.1");
+  scraper.on("error", () => undefined);
+  scraper.write("GET /stats/prometheus HTTP/1.1\r\nhost: x\r\n\r\n");
+  await eventually("it is under way", () => begun.length === 1);
+  scraper.resetAndDestroy();
+  await pause(50);
+  done();
+  await pause(50);
+  expect(rig.seen["envoy"]).toHaveLength(0);
+  // The next one is served as ever.
+  const next = rig.scrape();
+  await eventually("the next one", () => begun.length === 2);
+  done();
+  expect((await next).body.toString()).toMatch(/^of_envoy 1$/m);
+});
+
+test("the last of a page and the word that it was all come in one piece", async () => {
+  rig = await startRig({ envoy: "# TYPE of_envoy counter\nof_envoy 1\n" });
+  const { port } = rig;
+  for (let i = 0; i < 3; i++) {
+    const pieces: string[] = [];
+    await new Promise<void>((resolve, reject) => {
+      const scraper = connect(port, "127.0.0.1");
+      scraper.on("error", reject);
+      scraper.on("close", () => resolve());
+      scraper.on("data", (bytes: Buffer) => pieces.push(bytes.toString("latin1")));
+      scraper.write("GET /stats/prometheus HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    });
+    expect(pieces.at(-1)).toMatch(/^pilotfish_scrape_source_up\{source="envoy"\} 1$[\s\S]*\r\n0\r\n\r\n$/m);
+  }
+});
