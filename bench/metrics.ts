@@ -6,6 +6,7 @@ import { openBody } from "../src/system/body-stream.ts";
 import { eventually } from "../test/helpers/eventually.ts";
 import { freePorts } from "../test/helpers/free-ports.ts";
 import { envoy as envoyBinary, root, temporaryFolder } from "../test/helpers/paths.ts";
+import { ourTags, type Tags, uncalledClusters } from "./many-clusters.ts";
 import { type BenchGroup, median, type Row, spread } from "./row.ts";
 
 /** Megabytes of Envoy's page, and how often it is scraped in each way. */
@@ -89,8 +90,7 @@ interface EnvoySize {
   readonly megabytes: number;
   readonly clusters: number;
   readonly rounds: number;
-  /** "ours": 278 families, as our bootstrap and istiod name clusters; "defaults": 2,300, as dots in names make them. */
-  readonly tags: "ours" | "defaults";
+  readonly tags: Tags;
 }
 const envoys: readonly EnvoySize[] = [
   { megabytes: 1, clusters: 50, rounds: 150, tags: "ours" },
@@ -197,25 +197,12 @@ function realEnvoyRows(
   ];
 }
 
-/** As bootstrap-templates have it; istiod ends the names that clusters have in statistics with the semicolon. */
-const clusterTag = { tag_name: "cluster_name", regex: "^cluster(\\.(.+);)" };
-const nameOf = (index: number): string => `outbound|8080||svc-${index}.namespace-${index % 20}.svc.cluster.local`;
-
 /** Every statistic of clusters that nobody calls. */
 function manyClusters(port: number, { clusters, tags }: EnvoySize): object {
-  const endpoint = { endpoint: { address: { socket_address: { address: "127.0.0.1", port_value: 9 } } } };
   return {
     admin: { address: { socket_address: { address: "127.0.0.1", port_value: port } } },
-    ...(tags === "ours" ? { stats_config: { use_all_default_tags: false, stats_tags: [clusterTag] } } : {}),
-    static_resources: {
-      clusters: Array.from({ length: clusters }, (_, i) => ({
-        name: nameOf(i),
-        ...(tags === "ours" ? { alt_stat_name: `${nameOf(i)};` } : {}),
-        connect_timeout: "1s",
-        type: "STATIC",
-        load_assignment: { cluster_name: "one", endpoints: [{ lb_endpoints: [endpoint] }] },
-      })),
-    },
+    ...(tags === "ours" ? { stats_config: ourTags } : {}),
+    static_resources: { clusters: uncalledClusters(clusters, tags) },
   };
 }
 
