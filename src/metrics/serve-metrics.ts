@@ -19,7 +19,7 @@ export interface MergedMetricsDeps {
   readonly onReport?: (results: readonly SourceResult[]) => void;
   /**
    * What we ourselves ask Envoy for the sake of a scrape. Its statistics are asked for, and our own metrics printed, when
-   * it is over. Never rejects.
+   * it is over.
    */
   readonly ownReading?: () => Promise<unknown>;
   /** Undefined while there is no Envoy to ask. */
@@ -83,7 +83,8 @@ async function answer(
   metrics.count("istio_agent_scrapes_total");
   const gone = new AbortController();
   response.once("close", () => gone.abort(new Error("the scraper is gone")));
-  const begin = ownReading?.();
+  // Nobody may be left with a promise that rejects: the scraper's page does not depend on this.
+  const begin = ownReading?.().catch((error: unknown) => log.error("internal error: cannot read of Envoy", { error }));
   const run = prepareScrape({ config, envoy: envoy(), request, response });
   await run({
     clock,

@@ -2,6 +2,7 @@ import type { AddressInfo } from "node:net";
 import { createServer, type Socket } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
 import { type BodyStream, openBody } from "../../src/system/body-stream.ts";
+import { turnOfTheLoop } from "../../src/system/turn.ts";
 import { eventually } from "../helpers/eventually.ts";
 
 /* Bodies that are read before they are wanted, and requests that wait. */
@@ -49,27 +50,23 @@ async function whole(stream: BodyStream): Promise<{ body: Buffer; sizes: number[
 }
 
 const bytesOf = (length: number): Buffer => Buffer.from(Array.from({ length }, (_, i) => (i * 7 + (i >> 8)) & 255));
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 function withLength(socket: Socket, body: Buffer): void {
   socket.write(`HTTP/1.1 200 OK\r\ncontent-length: ${body.length}\r\n\r\n`);
-  socket.write(body);
+  socket.end(body);
 }
+
+/** Who reads to the end answers it with its own: then nothing is on the way any more. */
+const taken = ({ sockets }: { readonly sockets: readonly Socket[] }): Promise<unknown> =>
+  eventually("all is taken", () => sockets.length > 0 && sockets.every(({ closed }) => closed));
 
 describe("read ahead", () => {
   test("what fits is here in one piece, though its giver is gone", async () => {
     const body = bytesOf(200_000);
-    let sent = false;
-    const { port } = await serverOf((socket) => {
-      withLength(socket, body);
-      socket.end(() => {
-        sent = true;
-      });
-    });
-    const stream = await open(port);
+    const server = await serverOf((socket) => withLength(socket, body));
+    const stream = await open(server.port);
     stream.ahead();
-    await eventually("it is sent", () => sent);
-    await pause(100);
+    await taken(server);
     const { body: got, sizes } = await whole(stream);
     expect(got.equals(body)).toBe(true);
     expect(sizes).toEqual([200_000]);
@@ -77,17 +74,19 @@ describe("read ahead", () => {
 
   test("of what does not fit the rest waits where it is, and nothing is lost or out of order", async () => {
     const body = bytesOf(20_000_000);
-    let sent = false;
-    const { port } = await serverOf((socket) => {
+    const { port, sockets } = await serverOf((socket) => {
       socket.write(`HTTP/1.1 200 OK\r\ncontent-length: ${body.length}\r\n\r\n`);
-      socket.end(body, () => {
-        sent = true;
-      });
+      for (let at = 0; at < body.length; at += 50_000) socket.write(body.subarray(at, at + 50_000));
     });
     const stream = await open(port);
     stream.ahead();
-    await pause(300);
-    expect(sent, "more was taken than has place").toBe(false);
+    let [before, same] = [0, 0];
+    await eventually("no more is taken", () => {
+      const now = sockets[0]?.writableLength ?? 0;
+      same = now > 0 && now === before ? same + 1 : 0;
+      before = now;
+      return same > 5;
+    });
     const { body: got, sizes } = await whole(stream);
     expect(got.equals(body)).toBe(true);
     expect(sizes[0]).toBeGreaterThan(128 * 1024);
@@ -96,16 +95,17 @@ describe("read ahead", () => {
 
   test("chunks of any size, before and after it is wanted", async () => {
     const body = bytesOf(500_000);
+    let at = 0;
     const { port } = await serverOf((socket) => {
       socket.write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n");
       const send = async (): Promise<void> => {
-        for (let at = 0, n = 1; at < body.length; n = (n * 31 + 7) % 4_001) {
+        for (let n = 1; at < body.length; n = (n * 31 + 7) % 4_001) {
           const part = body.subarray(at, at + n + 1);
           socket.write(`${part.length.toString(16)}\r\n`);
           socket.write(part);
           socket.write("\r\n");
           at += part.length;
-          if (n % 5 === 0) await pause(1);
+          if (n % 5 === 0) await turnOfTheLoop();
         }
         socket.write("0\r\n\r\n");
       };
@@ -113,23 +113,24 @@ describe("read ahead", () => {
     });
     const stream = await open(port);
     stream.ahead();
-    await pause(30);
+    await eventually("some of it is on its way", () => at > 100_000);
     expect((await whole(stream)).body.equals(body)).toBe(true);
   });
 
-  test.each(["at once", "later"])("a body that is cut off is cut off all the same: %s", async (when) => {
-    const { port } = await serverOf((socket) => {
+  test.each(["before", "while"])("a body that is cut off %s it is read is cut off all the same", async (when) => {
+    const server = await serverOf((socket) => {
       socket.write("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello");
-      setTimeout(() => socket.end(), when === "at once" ? 0 : 200);
+      if (when === "before") socket.end();
     });
-    const stream = await open(port);
+    const stream = await open(server.port);
     stream.ahead();
-    await pause(100);
+    if (when === "before") await taken(server);
     let seen = "";
     const read = stream.read((piece) => {
       seen += piece.toString();
       return undefined;
     });
+    if (when === "while") server.sockets[0]?.end();
     await expect(read).rejects.toThrow("the answer was cut off");
     expect(seen).toBe("hello");
   });
@@ -140,51 +141,45 @@ describe("read ahead", () => {
     const other = await serverOf((socket) => withLength(socket, second));
     const a = await open(one.port);
     a.ahead();
-    await pause(50);
+    await taken(one);
     const b = await open(other.port);
     b.ahead();
-    await pause(50);
+    await taken(other);
     expect((await whole(a)).body.equals(first)).toBe(true);
     const c = await open(one.port);
     c.ahead();
-    await pause(50);
+    await taken(one);
     expect((await whole(b)).body.equals(second)).toBe(true);
     expect((await whole(c)).body.equals(first)).toBe(true);
   });
 });
 
 describe("a request that waits", () => {
+  const requests = (heard: string): number => heard.split("GET / ").length - 1;
+
   test("goes out when it may, on a connection that is there before", async () => {
     const { port, heard, sockets } = await serverOf((socket) => withLength(socket, Buffer.from("hello")));
-    let begin = (): void => undefined;
-    const opened = open(
-      port,
-      new Promise<void>((resolve) => {
-        begin = resolve;
-      }),
-    );
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const opened = open(port, promise);
     await eventually("the connection is made", () => sockets.length === 1);
-    await pause(50);
-    expect(heard()).toBe("");
-    begin();
+    // One that comes later is answered meanwhile, and is the only one.
+    await whole(await open(port));
+    expect(requests(heard())).toBe(1);
+    resolve();
     expect((await whole(await opened)).body.toString()).toBe("hello");
-    expect(heard()).toMatch(/^GET \/ HTTP\/1\.1\r\n/);
+    expect([requests(heard()), sockets.length]).toEqual([2, 2]);
   });
 
   test("is not sent when nobody wants it any more", async () => {
-    const { port, heard, sockets } = await serverOf(() => undefined);
+    const { port, heard, sockets } = await serverOf((socket) => withLength(socket, Buffer.from("hello")));
     const stop = new AbortController();
-    let begin = (): void => undefined;
-    const waits = new Promise<void>((resolve) => {
-      begin = resolve;
-    });
-    const opened = open(port, waits, stop.signal);
-    const ended = expect(opened).rejects.toThrow("not wanted");
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const ended = expect(open(port, promise, stop.signal)).rejects.toThrow("not wanted");
     await eventually("the connection is made", () => sockets.length === 1);
     stop.abort(new Error("not wanted"));
     await ended;
-    begin();
-    await pause(50);
-    expect(heard()).toBe("");
+    resolve();
+    await whole(await open(port));
+    expect(requests(heard())).toBe(1);
   });
 });

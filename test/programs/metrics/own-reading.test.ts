@@ -1,5 +1,6 @@
 import { connect } from "node:net";
 import { afterEach, expect, test } from "vitest";
+import { turnOfTheLoop } from "../../../src/system/turn.ts";
 import { eventually } from "../../helpers/eventually.ts";
 import { type Rig, startRig } from "./scrape-rig.ts";
 
@@ -11,7 +12,10 @@ afterEach(async () => {
   rig = undefined;
 });
 
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+/** Everybody in this process has had their turn, again and again. */
+async function turns(): Promise<void> {
+  for (let i = 0; i < 50; i++) await turnOfTheLoop();
+}
 
 test("Envoy is asked, and our own metrics are printed, when our own reading is over; applications at once", async () => {
   let done = (): void => undefined;
@@ -27,7 +31,7 @@ test("Envoy is asked, and our own metrics are printed, when our own reading is o
   rig.metrics.watch("pilotfish_ready", () => [{ labels: {}, value }]);
   const page = rig.scrape();
   await eventually("the application is asked", () => rig?.seen["application0"]?.length === 1);
-  await pause(50);
+  await turns();
   expect(rig.seen["envoy"]).toHaveLength(0);
   value = 0;
   done();
@@ -53,15 +57,43 @@ test("a scraper that goes away meanwhile leaves nothing behind", async () => {
   scraper.write("GET /stats/prometheus HTTP/1.1\r\nhost: x\r\n\r\n");
   await eventually("it is under way", () => begun.length === 1);
   scraper.resetAndDestroy();
-  await pause(50);
+  await turns();
   done();
-  await pause(50);
+  await turns();
   expect(rig.seen["envoy"]).toHaveLength(0);
   // The next one is served as ever.
   const next = rig.scrape();
   await eventually("the next one", () => begun.length === 2);
   done();
   expect((await next).body.toString()).toMatch(/^of_envoy 1$/m);
+});
+
+test("a reading that fails is a line in the log, and the page is whole", async () => {
+  rig = await startRig({ envoy: "of_envoy 1\n", ownReading: () => Promise.reject(new Error("a bug")) });
+  expect((await rig.scrape()).body.toString()).toMatch(/^istio_agent_scrapes_total [\s\S]*^of_envoy 1$/m);
+  expect(rig.lines.filter(({ level }) => level === "error").map(({ text }) => text)).toEqual([
+    "internal error: cannot read of Envoy",
+  ]);
+});
+
+test("an application's page is taken while Envoy still thinks about its own", async () => {
+  let answer = (): void => undefined;
+  const page = `# TYPE of_app gauge\n${Array.from({ length: 4_000 }, (_, i) => `of_app{a="${"x".repeat(30)}${i}"} 1\n`).join("")}`;
+  rig = await startRig({
+    envoy: (_request, response) => {
+      answer = () => void response.writeHead(200, { "content-type": "text/plain" }).end("of_envoy 1\n");
+    },
+    // On the socket itself, which is closed when its reader has come to the end.
+    applications: [
+      ({ socket }) =>
+        void socket.end(`HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: ${page.length}\r\n\r\n${page}`),
+    ],
+  });
+  const scraped = rig.scrape();
+  await eventually("the application is done with it", () => rig?.seen["application0"]?.[0]?.socket.closed === true);
+  await eventually("Envoy is asked", () => rig?.seen["envoy"]?.length === 1);
+  answer();
+  expect((await scraped).body.toString()).toContain(page);
 });
 
 test("the last of a page and the word that it was all come in one piece", async () => {
