@@ -17,9 +17,10 @@ test("processes that draw ports at the same time never draw the same one", async
   const children = [1, 2, 3].map(() =>
     spawn(process.execPath, ["--input-type=module", "--eval", program], { stdio: ["pipe", "pipe", "inherit"] }),
   );
+  const exits = children.map((child) => once(child, "exit"));
   const draws = await Promise.all(children.map(({ stdout }) => line(stdout)));
   for (const { stdin } of children) stdin.end();
-  await Promise.all(children.map((child) => child.exitCode ?? once(child, "exit")));
+  await Promise.all(exits);
   const all = draws.flatMap((text) => JSON.parse(text) as number[]);
   expect(all).toHaveLength(3 * COUNT);
   expect(new Set(all).size).toBe(all.length);
